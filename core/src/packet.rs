@@ -1,0 +1,634 @@
+//! The packet vocabulary: every unit that a client and the server say to each other.
+//!
+//! The order of the variants is their number on the wire (`net/PROTOCOL.md`): new ones go to the end.
+//! A *request* carries an id that the client chose; its *response* carries it back. A *notify* answers nobody.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::id::{RequestId, RoomNumber, UserId};
+use crate::name::UserName;
+use crate::text::{RawText, Text};
+
+/// The protocol version that this build speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// What a client says. `S` stands where a secret is: [`Secret`] as it came from the wire, [`Sealed`] inside the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a, S: Deserialize<'de>"))]
+pub enum ClientPacket<'a, S = Secret<'a>> {
+    /// The client's first packet, after it has seen the server's `Welcome`.
+    Hello {
+        /// The protocol version the client will speak, within the range that `Welcome` offered.
+        version: u32,
+        /// The client's own name and version, for the log; at most 64 bytes are kept.
+        client: RawText<'a>,
+    },
+    /// Asks for a [`ServerPacket::Pong`]; allowed from `Hello` on.
+    Ping {
+        /// Comes back unchanged.
+        nonce: u64,
+    },
+    /// Answers a [`ServerPacket::Ping`].
+    Pong {
+        /// The nonce of that ping.
+        nonce: u64,
+    },
+    /// Logs in.
+    LoginRequest {
+        /// Chosen by the client.
+        request: RequestId,
+        /// The user's name, in any case.
+        user: RawText<'a>,
+        /// The password, or the token that a trusted service issued.
+        secret: S,
+    },
+    /// Logs out, or cancels a login that is pending. The connection stays.
+    LogoutRequest {
+        /// Chosen by the client.
+        request: RequestId,
+    },
+    /// Asks for a page of the room directory, in the order of room numbers.
+    RoomListRequest {
+        /// Chosen by the client.
+        request: RequestId,
+        /// The lowest room number wanted.
+        from: RoomNumber,
+        /// The most rooms wanted.
+        limit: u32,
+    },
+    /// Creates a room and enters it.
+    RoomCreateRequest {
+        /// Chosen by the client.
+        request: RequestId,
+        /// What the directory shows.
+        title: RawText<'a>,
+        /// The most members.
+        capacity: u32,
+        /// If given, nobody enters without it.
+        password: Option<S>,
+    },
+    /// Enters a room.
+    RoomEnterRequest {
+        /// Chosen by the client.
+        request: RequestId,
+        /// Which room.
+        room: RoomNumber,
+        /// For a protected room.
+        password: Option<S>,
+    },
+    /// Leaves a room for the lobby.
+    RoomLeaveRequest {
+        /// Chosen by the client.
+        request: RequestId,
+        /// Which room.
+        room: RoomNumber,
+    },
+    /// Says something in a room.
+    RoomChatRequest {
+        /// Chosen by the client.
+        request: RequestId,
+        /// Which room.
+        room: RoomNumber,
+        /// What is said.
+        text: RawText<'a>,
+    },
+    /// Says something to one user, wherever that user is.
+    DirectMessageRequest {
+        /// Chosen by the client.
+        request: RequestId,
+        /// To whom.
+        user: RawText<'a>,
+        /// What is said.
+        text: RawText<'a>,
+    },
+    /// Sends a member back to the lobby.
+    KickRequest {
+        /// Chosen by the client.
+        request: RequestId,
+        /// From which room.
+        room: RoomNumber,
+        /// Whom.
+        user: UserId,
+        /// Whether the user may not enter this room again while it exists.
+        ban: bool,
+    },
+}
+
+impl<'a, S> ClientPacket<'a, S> {
+    /// The same packet with every secret replaced by what `seal` makes of it.
+    pub fn seal<T>(self, mut seal: impl FnMut(S) -> T) -> ClientPacket<'a, T> {
+        match self {
+            Self::Hello { version, client } => ClientPacket::Hello { version, client },
+            Self::Ping { nonce } => ClientPacket::Ping { nonce },
+            Self::Pong { nonce } => ClientPacket::Pong { nonce },
+            Self::LoginRequest { request, user, secret } => {
+                ClientPacket::LoginRequest { request, user, secret: seal(secret) }
+            }
+            Self::LogoutRequest { request } => ClientPacket::LogoutRequest { request },
+            Self::RoomListRequest { request, from, limit } => ClientPacket::RoomListRequest { request, from, limit },
+            Self::RoomCreateRequest { request, title, capacity, password } => {
+                ClientPacket::RoomCreateRequest { request, title, capacity, password: password.map(seal) }
+            }
+            Self::RoomEnterRequest { request, room, password } => {
+                ClientPacket::RoomEnterRequest { request, room, password: password.map(seal) }
+            }
+            Self::RoomLeaveRequest { request, room } => ClientPacket::RoomLeaveRequest { request, room },
+            Self::RoomChatRequest { request, room, text } => ClientPacket::RoomChatRequest { request, room, text },
+            Self::DirectMessageRequest { request, user, text } => {
+                ClientPacket::DirectMessageRequest { request, user, text }
+            }
+            Self::KickRequest { request, room, user, ban } => ClientPacket::KickRequest { request, room, user, ban },
+        }
+    }
+}
+
+/// A secret in clear, as a client sent it. It never shows itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Secret<'a>(pub &'a [u8]);
+
+impl fmt::Debug for Secret<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+impl Serialize for Secret<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Secret<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&'a [u8]>::deserialize(deserializer).map(Self)
+    }
+}
+
+/// What stands for a secret inside the engine, so that inputs, traces and snapshots can be shown.
+///
+/// For a login it is a handle by which the driver finds the secret again. For a room's password it is a keyed digest
+/// whose key never enters the engine: equal passwords of one node have equal seals, and nothing else can be learned.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Sealed(pub [u8; 16]);
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sealed:{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+/// What the server says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerPacket {
+    /// The first packet on an accepted connection.
+    Welcome {
+        /// The lowest protocol version spoken here.
+        version_min: u32,
+        /// The highest protocol version spoken here.
+        version_max: u32,
+        /// The server's name, for people.
+        server: Text,
+        /// A connection on which no complete packet arrives for this long is pinged, after three times this closed.
+        heartbeat_interval_ms: u32,
+        /// The most bytes in a frame's payload, both ways.
+        frame_bytes_max: u32,
+        /// The most bytes in the text of a message.
+        text_bytes_max: u32,
+    },
+    /// Answer with [`ClientPacket::Pong`]; sent after a silent heartbeat interval.
+    Ping {
+        /// To be sent back.
+        nonce: u64,
+    },
+    /// Answers a [`ClientPacket::Ping`].
+    Pong {
+        /// The nonce of that ping.
+        nonce: u64,
+    },
+    /// The server is going to stop: this connection will be closed after the given time. Everything works until then,
+    /// except new logins and new rooms. Reconnect elsewhere, or here after that time.
+    GoAway {
+        /// Milliseconds from now.
+        after_ms: u32,
+    },
+    /// The last packet on a connection that the server closes.
+    Closing {
+        /// Why.
+        reason: CloseReason,
+    },
+    /// Answers a [`ClientPacket::LoginRequest`].
+    LoginResponse {
+        /// The id of the request.
+        request: RequestId,
+        /// Who one is now, or why not.
+        result: Result<User, Code>,
+    },
+    /// Answers a [`ClientPacket::LogoutRequest`].
+    LogoutResponse {
+        /// The id of the request.
+        request: RequestId,
+        /// Done, or why not.
+        result: Result<(), Code>,
+    },
+    /// Answers a [`ClientPacket::RoomListRequest`].
+    RoomListResponse {
+        /// The id of the request.
+        request: RequestId,
+        /// A page, or why not.
+        result: Result<RoomPage, Code>,
+    },
+    /// Answers a [`ClientPacket::RoomCreateRequest`]; the creator's `RoomUserListNotify` has come just before it.
+    RoomCreateResponse {
+        /// The id of the request.
+        request: RequestId,
+        /// Where one is now, or why not.
+        result: Result<RoomEntered, Code>,
+    },
+    /// Answers a [`ClientPacket::RoomEnterRequest`]; the entrant's `RoomUserListNotify` has come just before it.
+    RoomEnterResponse {
+        /// The id of the request.
+        request: RequestId,
+        /// Where one is now, or why not.
+        result: Result<RoomEntered, Code>,
+    },
+    /// Answers a [`ClientPacket::RoomLeaveRequest`].
+    RoomLeaveResponse {
+        /// The id of the request.
+        request: RequestId,
+        /// The change that was made, or why not.
+        result: Result<RoomChange, Code>,
+    },
+    /// Answers a [`ClientPacket::RoomChatRequest`], after the text has gone to the other members.
+    RoomChatResponse {
+        /// The id of the request.
+        request: RequestId,
+        /// The change that was made, or why not.
+        result: Result<RoomChange, Code>,
+    },
+    /// Answers a [`ClientPacket::DirectMessageRequest`].
+    DirectMessageResponse {
+        /// The id of the request.
+        request: RequestId,
+        /// Sent, or why not.
+        result: Result<(), Code>,
+    },
+    /// Answers a [`ClientPacket::KickRequest`].
+    KickResponse {
+        /// The id of the request.
+        request: RequestId,
+        /// The change that was made, or why not.
+        result: Result<RoomChange, Code>,
+    },
+    /// Somebody has entered the room that one is in.
+    RoomNewUserNotify {
+        /// The room.
+        room: RoomNumber,
+        /// The number of this change in the room.
+        sequence: u64,
+        /// Who.
+        user: User,
+    },
+    /// Somebody has left the room that one is in.
+    RoomLeaveUserNotify {
+        /// The room.
+        room: RoomNumber,
+        /// The number of this change in the room.
+        sequence: u64,
+        /// Who.
+        user: UserId,
+        /// How it came.
+        cause: LeaveCause,
+        /// Who owns the room now.
+        owner: Option<UserId>,
+    },
+    /// Who is in the room that one is entering, in the order in which they entered it, oneself last. A list longer than
+    /// a frame comes in parts, one right after the other.
+    RoomUserListNotify {
+        /// The room.
+        room: RoomNumber,
+        /// New each time the room is created anew.
+        epoch: u64,
+        /// The number of one's entering; the next change in the room has the next number.
+        sequence: u64,
+        /// Who owns the room now.
+        owner: Option<UserId>,
+        /// The members, or a part of them.
+        users: List<User>,
+        /// Whether this is the last part.
+        last: bool,
+    },
+    /// Somebody else said something in the room that one is in.
+    RoomChatNotify {
+        /// The room.
+        room: RoomNumber,
+        /// The number of this change in the room.
+        sequence: u64,
+        /// Who.
+        user: UserId,
+        /// The name of that user.
+        name: UserName,
+        /// What was said.
+        text: Text,
+    },
+    /// Somebody said something to this user alone.
+    DirectMessageNotify {
+        /// Who.
+        user: UserId,
+        /// The name of that user.
+        name: UserName,
+        /// What was said.
+        text: Text,
+    },
+    /// One was sent back to the lobby.
+    Kicked {
+        /// The room one is no longer in.
+        room: RoomNumber,
+        /// The number of this change in the room.
+        sequence: u64,
+        /// Who did it; absent for the server's operator.
+        by: Option<UserId>,
+        /// Whether one may not enter this room again while it exists.
+        banned: bool,
+    },
+    /// The operator says something to everybody who is online.
+    AnnounceNotify {
+        /// What is said.
+        text: Text,
+    },
+}
+
+/// A logged-in user as others see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// The number of this login.
+    pub id: UserId,
+    /// The identity.
+    pub name: UserName,
+    /// What to show instead of the name.
+    pub nickname: Option<Text>,
+}
+
+/// A page of the room directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomPage {
+    /// In the order of their numbers.
+    pub rooms: List<RoomSummary>,
+    /// Where the next page begins; absent on the last page.
+    pub next: Option<RoomNumber>,
+}
+
+/// A room as the directory shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomSummary {
+    /// Its number.
+    pub room: RoomNumber,
+    /// What it is called.
+    pub title: Text,
+    /// How many are in it.
+    pub members: u32,
+    /// How many may be in it.
+    pub capacity: u32,
+    /// Whether entering needs a password.
+    pub protected: bool,
+}
+
+/// Where the answer to a create or enter request leaves one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomEntered {
+    /// The room.
+    pub room: RoomNumber,
+    /// New each time the room is created anew.
+    pub epoch: u64,
+    /// The number of one's entering.
+    pub sequence: u64,
+}
+
+/// A change in a room that one made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomChange {
+    /// The room.
+    pub room: RoomNumber,
+    /// The number of the change, the same that the other members were told.
+    pub sequence: u64,
+}
+
+/// How a member came to leave a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum LeaveCause {
+    /// By its own request.
+    Left,
+    /// By logging out.
+    LoggedOut,
+    /// Its connection ended, for whatever reason.
+    Disconnected,
+    /// Sent back to the lobby.
+    Kicked,
+}
+
+/// Why a request was refused. Nothing has changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Code {
+    /// Over the budget of requests; wait before the next one. The connection is closed if it goes on.
+    Flooding,
+    /// One must log in first.
+    NotLoggedIn,
+    /// One is logged in already.
+    AlreadyLoggedIn,
+    /// A login is under way; only ping and logout are answered until its response.
+    LoginPending,
+    /// The login was cancelled by a logout.
+    LoginCancelled,
+    /// The name or the secret is wrong (which of the two is not said).
+    LoginDenied,
+    /// The user is online already, here or at another daemon.
+    AlreadyOnline,
+    /// Too many wrong secrets for this user or from this address; wait before the next attempt.
+    TooManyAttempts,
+    /// As many users are online, or as many logins under way, as the server allows.
+    ServerFull,
+    /// The account store did not answer, or not in time; nothing is wrong with the secret. Try again later.
+    StoreUnavailable,
+    /// The server is going to stop and takes no new logins and no new rooms.
+    Draining,
+    /// The user name is not 1 to 32 of `A-Z a-z 0-9 _ . -`.
+    NameInvalid,
+    /// One is in a room, and the request is for those in the lobby.
+    NotInLobby,
+    /// One is not in that room.
+    NotInRoom,
+    /// There is no such room.
+    RoomUnknown,
+    /// The room is protected and the password is missing or wrong.
+    RoomPasswordWrong,
+    /// Too many wrong room passwords; wait before the next attempt.
+    RoomPasswordAttempts,
+    /// As many members are in the room as it holds.
+    RoomFull,
+    /// One has been banned from the room.
+    RoomBanned,
+    /// One has created as many rooms as a user may have.
+    RoomLimit,
+    /// One creates rooms too quickly; wait before the next one.
+    RoomRate,
+    /// There are as many rooms as the server allows.
+    RoomsFull,
+    /// The capacity is 0 or over the server's limit.
+    CapacityInvalid,
+    /// The title is empty, too long, not UTF-8, or holds control characters.
+    TitleInvalid,
+    /// The text is empty.
+    TextEmpty,
+    /// The text is longer than `Welcome` allows.
+    TextTooLong,
+    /// The text is not UTF-8, or holds a control character or one that overrides the direction of writing.
+    TextInvalid,
+    /// One may not do that.
+    NotAllowed,
+    /// No such user is online, or in that room.
+    UserUnknown,
+    /// A room holds as many bans as it may; the member was not kicked.
+    BansFull,
+}
+
+/// Why a connection was closed. All but [`CloseReason::Disconnected`] are told to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum CloseReason {
+    /// The client closed its connection, or the network did. Never sent.
+    Disconnected,
+    /// As many connections are open as the server allows.
+    ServerFull,
+    /// As many connections are open from this address as the server allows.
+    AddressFull,
+    /// Connections come from this address too quickly.
+    ConnectRate,
+    /// The server is going to stop.
+    Draining,
+    /// The version in `Hello` is not within the range that `Welcome` offered.
+    VersionUnsupported,
+    /// The first packet was not `Hello`.
+    HelloExpected,
+    /// A second `Hello` came.
+    HelloRepeated,
+    /// A frame announced no payload at all.
+    FrameEmpty,
+    /// A frame announced more payload than `Welcome` allows.
+    FrameTooLong,
+    /// A packet number that this version does not know.
+    PacketUnknown,
+    /// A packet that does not end where its frame ends, or whose fields cannot be read.
+    PacketMalformed,
+    /// No login within the time allowed.
+    LoginTimeout,
+    /// Too many failed logins on this connection.
+    LoginAttempts,
+    /// No complete packet for three heartbeat intervals.
+    Silent,
+    /// Requests went on over the budget.
+    Flooding,
+    /// The client does not read what is sent to it.
+    SlowConsumer,
+    /// The user logged in elsewhere and the newest login wins, or another daemon took over the user's presence.
+    Superseded,
+    /// The operator closed the connection.
+    OperatorClosed,
+    /// The server stops now.
+    Stopped,
+}
+
+/// A list that is decoded without trusting its announced length: it grows only as elements really arrive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct List<T>(pub Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor<T>(core::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+            type Value = List<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<List<T>, A::Error> {
+                const {
+                    assert!(size_of::<T>() > 0, "an element of no size could be announced without end");
+                }
+                let mut list = Vec::new();
+                while let Some(element) = elements.next_element()? {
+                    list.push(element);
+                }
+                Ok(List(list))
+            }
+        }
+        deserializer.deserialize_seq(ListVisitor(core::marker::PhantomData))
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disconnected => "the connection ended",
+            Self::ServerFull => "the server is full",
+            Self::AddressFull => "too many connections from this address",
+            Self::ConnectRate => "connections come too quickly from this address",
+            Self::Draining => "the server is going to stop",
+            Self::VersionUnsupported => "the protocol version is not supported",
+            Self::HelloExpected => "the first packet was not Hello",
+            Self::HelloRepeated => "Hello came twice",
+            Self::FrameEmpty => "a frame was empty",
+            Self::FrameTooLong => "a frame was too long",
+            Self::PacketUnknown => "a packet number is unknown",
+            Self::PacketMalformed => "a packet could not be read",
+            Self::LoginTimeout => "no login in time",
+            Self::LoginAttempts => "too many failed logins",
+            Self::Silent => "nothing was heard from the client",
+            Self::Flooding => "too many requests",
+            Self::SlowConsumer => "the client does not read what is sent to it",
+            Self::Superseded => "the user logged in elsewhere",
+            Self::OperatorClosed => "the operator closed the connection",
+            Self::Stopped => "the server stopped",
+        })
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flooding => "too many requests: wait a moment",
+            Self::NotLoggedIn => "log in first",
+            Self::AlreadyLoggedIn => "already logged in",
+            Self::LoginPending => "a login is under way",
+            Self::LoginCancelled => "the login was cancelled",
+            Self::LoginDenied => "the name or the secret is wrong",
+            Self::AlreadyOnline => "this user is online already",
+            Self::TooManyAttempts => "too many attempts: wait before the next one",
+            Self::ServerFull => "the server is full",
+            Self::StoreUnavailable => "the account store does not answer: try again later",
+            Self::Draining => "the server is going to stop",
+            Self::NameInvalid => "a user name is 1 to 32 characters of A-Z a-z 0-9 _ . -",
+            Self::NotInLobby => "leave the room first",
+            Self::NotInRoom => "you are not in that room",
+            Self::RoomUnknown => "there is no such room",
+            Self::RoomPasswordWrong => "the room's password is missing or wrong",
+            Self::RoomPasswordAttempts => "too many wrong room passwords: wait before the next one",
+            Self::RoomFull => "the room is full",
+            Self::RoomBanned => "you are banned from that room",
+            Self::RoomLimit => "you have created as many rooms as a user may have",
+            Self::RoomRate => "you create rooms too quickly",
+            Self::RoomsFull => "there are as many rooms as the server allows",
+            Self::CapacityInvalid => "the capacity is 0 or over the server's limit",
+            Self::TitleInvalid => "a title is 1 to 64 characters without control characters",
+            Self::TextEmpty => "the text is empty",
+            Self::TextTooLong => "the text is too long",
+            Self::TextInvalid => "the text holds characters that are not allowed",
+            Self::NotAllowed => "you may not do that",
+            Self::UserUnknown => "no such user is there",
+            Self::BansFull => "the room holds as many bans as it may",
+        })
+    }
+}

@@ -1,0 +1,7 @@
+//! Everything that moves bytes: frames, codec, transports, connections, the driver of the engine, Redis, the client.
+//!
+//! Architecture invariant: nothing above `transport` knows whether it runs on tokio's sockets or on simulated ones.
+
+#![forbid(unsafe_code)]
+
+pub mod stores;
