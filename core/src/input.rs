@@ -49,6 +49,8 @@ pub enum Input<'a> {
     LoginVerdict {
         /// Which.
         ticket: Ticket,
+        /// Whom the store was asked about.
+        user: UserName,
         /// How.
         verdict: Verdict,
     },

@@ -12,11 +12,24 @@
 extern crate alloc;
 
 pub mod action;
+mod chat;
+mod check;
 pub mod config;
+mod deadline;
+mod digest;
+mod drain;
+pub mod engine;
 pub mod id;
 pub mod input;
 pub mod limits;
+pub mod lobby;
+mod login;
 pub mod name;
 pub mod packet;
+mod random;
+mod room;
+mod session;
 pub mod text;
 pub mod time;
+
+pub use engine::Engine;

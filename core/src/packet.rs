@@ -119,6 +119,25 @@ pub enum ClientPacket<'a, S = Secret<'a>> {
 }
 
 impl<'a, S> ClientPacket<'a, S> {
+    /// What refuses this packet with a code; absent for a packet that nothing answers.
+    #[must_use]
+    pub fn refusal(&self, code: Code) -> Option<ServerPacket> {
+        Some(match *self {
+            Self::Hello { .. } | Self::Ping { .. } | Self::Pong { .. } => return None,
+            Self::LoginRequest { request, .. } => ServerPacket::LoginResponse { request, result: Err(code) },
+            Self::LogoutRequest { request } => ServerPacket::LogoutResponse { request, result: Err(code) },
+            Self::RoomListRequest { request, .. } => ServerPacket::RoomListResponse { request, result: Err(code) },
+            Self::RoomCreateRequest { request, .. } => ServerPacket::RoomCreateResponse { request, result: Err(code) },
+            Self::RoomEnterRequest { request, .. } => ServerPacket::RoomEnterResponse { request, result: Err(code) },
+            Self::RoomLeaveRequest { request, .. } => ServerPacket::RoomLeaveResponse { request, result: Err(code) },
+            Self::RoomChatRequest { request, .. } => ServerPacket::RoomChatResponse { request, result: Err(code) },
+            Self::DirectMessageRequest { request, .. } => {
+                ServerPacket::DirectMessageResponse { request, result: Err(code) }
+            }
+            Self::KickRequest { request, .. } => ServerPacket::KickResponse { request, result: Err(code) },
+        })
+    }
+
     /// The same packet with every secret replaced by what `seal` makes of it.
     pub fn seal<T>(self, mut seal: impl FnMut(S) -> T) -> ClientPacket<'a, T> {
         match self {

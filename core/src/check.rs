@@ -1,0 +1,113 @@
+//! The engine's parts must fit together: what a restored snapshot is asked, and tests ask after every step.
+
+use alloc::collections::BTreeMap;
+
+use crate::deadline::Deadline;
+use crate::engine::Engine;
+use crate::session::State;
+
+impl Engine {
+    /// Checks that the engine's parts fit together. Takes time in proportion to the whole state; meant for tests,
+    /// simulation and restored snapshots.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    pub fn check(&self) -> Result<(), &'static str> {
+        fits(self.config.validate().is_ok(), "the configuration cannot hold")?;
+        self.check_sessions()?;
+        self.check_rooms()?;
+        self.check_deadlines()
+    }
+
+    fn check_sessions(&self) -> Result<(), &'static str> {
+        let (mut count, mut pending, mut online) = (0_u32, 0_u32, 0_u32);
+        let mut by_address = BTreeMap::new();
+        for session in self.sessions.iter() {
+            count += 1;
+            *by_address.entry(session.address).or_insert(0_u32) += 1;
+            fits(self.sessions.get(session.id).is_some(), "a session is not in its slot")?;
+            fits(session.heard_at <= self.now, "a session was heard in the future")?;
+            match &session.state {
+                State::AwaitingHello | State::Anonymous => {
+                    fits(session.login_at.is_some(), "a session may stay for ever without logging in")?;
+                }
+                State::LoginPending(login) => {
+                    pending += 1;
+                    fits(login.ticket.session == session.id, "a login waits in another session")?;
+                    fits(session.login_at.is_some(), "a login may wait for ever")?;
+                }
+                State::Online(user) => {
+                    online += 1;
+                    fits(session.login_at.is_none(), "a logged-in session must still log in")?;
+                    fits(user.ticket.session == session.id, "a login belongs to another session")?;
+                    let mut sessions = self.users.sessions(user.name);
+                    fits(sessions.any(|other| other == session.id), "an online user is not in the directory")?;
+                    if let Some(number) = user.room {
+                        let member = self.lobby.room(number).and_then(|room| room.member(user.id));
+                        let is_there = member.is_some_and(|member| member.session == session.id);
+                        fits(is_there, "a session's room does not know it")?;
+                    }
+                }
+            }
+        }
+        fits(count == self.sessions.count(), "sessions are counted wrongly")?;
+        fits(count <= self.config.sessions_max, "there are more sessions than allowed")?;
+        fits(pending == self.attempts.pending(), "pending logins are counted wrongly")?;
+        fits(online == self.users.count(), "the directory holds users who are not online")?;
+        fits(online <= self.config.users_max, "there are more users online than allowed")?;
+        fits(by_address.len() == self.sessions.addresses(), "addresses are remembered without sessions")?;
+        let counted = by_address.iter().all(|(address, count)| self.sessions.count_from(*address) == *count);
+        fits(counted, "sessions are counted wrongly by address")
+    }
+
+    fn check_rooms(&self) -> Result<(), &'static str> {
+        fits(self.lobby.room_count() <= self.config.rooms_max, "there are more rooms than allowed")?;
+        for room in self.lobby.rooms() {
+            fits(room.members().len() <= room.capacity as usize, "a room holds more members than its capacity")?;
+            fits(room.banned.len() <= self.config.bans_per_room_max as usize, "a room holds too many bans")?;
+            let cleaned_up = room.is_empty() && !room.is_fixed();
+            fits(room.empty_at.is_some() == cleaned_up, "an empty room stays for ever, or one in use does not")?;
+            let owner_is_there = room.owner.is_none_or(|owner| room.member(owner).is_some());
+            fits(owner_is_there, "a room's owner is not in it")?;
+            let owned = room.owner.is_some() || room.is_empty() || room.is_fixed();
+            fits(owned, "a created room has members and no owner")?;
+            for member in room.members() {
+                let online = self.sessions.online(member.session);
+                let is_here = online.is_ok_and(|user| user.room == Some(room.number) && user.id == member.user.id);
+                fits(is_here, "a room's member is elsewhere")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_deadlines(&self) -> Result<(), &'static str> {
+        let mut armed = 0;
+        let mut check = |at, deadline| {
+            armed += 1;
+            fits(self.deadlines.contains(at, deadline), "a remembered deadline is not armed")
+        };
+        for session in self.sessions.iter() {
+            let heartbeat_at = session.heartbeat_at.ok_or("a session may be silent for ever")?;
+            check(heartbeat_at, Deadline::Heartbeat(session.id))?;
+            if let Some(at) = session.login_at {
+                check(at, Deadline::Login(session.id))?;
+            }
+            if let Some(at) = session.drain_at {
+                check(at, Deadline::DrainSession(session.id))?;
+            }
+        }
+        for room in self.lobby.rooms() {
+            if let Some(at) = room.empty_at {
+                check(at, Deadline::EmptyRoom(room.number))?;
+            }
+        }
+        if let Some(at) = self.drain.and_then(|drain| drain.end_at) {
+            check(at, Deadline::DrainEnd)?;
+        }
+        fits(armed == self.deadlines.len(), "a deadline is armed for nobody")
+    }
+}
+
+fn fits(holds: bool, otherwise: &'static str) -> Result<(), &'static str> {
+    if holds { Ok(()) } else { Err(otherwise) }
+}
