@@ -90,6 +90,10 @@ impl Engine {
     /// Only when a promise between engine and driver is broken, such as a new session named like a living one; never by
     /// what a client sends.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>, actions: &mut Actions) {
+        if let Input::Stalled { gap } = input {
+            // Before the deadlines that came due while nothing ran.
+            self.stalled(now, gap);
+        }
         self.handle_timeout(now, actions);
         match input {
             Input::Connected { session, address } => self.connected(session, address, actions),
@@ -99,7 +103,7 @@ impl Engine {
             Input::OutboxFull { session } => self.close(session, CloseReason::SlowConsumer, actions),
             Input::LoginVerdict { ticket, user, verdict } => self.login_verdict(ticket, user, verdict, actions),
             Input::PresenceLost { ticket } => self.presence_lost(ticket, actions),
-            Input::Stalled { gap } => self.stalled(gap),
+            Input::Stalled { .. } => {}
             Input::Admin(Admin::Drain { within }) => self.drain(within, actions),
             Input::Admin(Admin::Stop) => self.stop(actions),
             Input::Admin(Admin::CloseUser { user }) => self.close_user(user, CloseReason::OperatorClosed, actions),
@@ -343,10 +347,17 @@ impl Engine {
         }
     }
 
-    /// Silence while the server itself did not run is nobody's fault.
-    fn stalled(&mut self, gap: Duration) {
+    /// Time in which the server itself did not run is held against nobody: not as silence, not as slowness to log in.
+    fn stalled(&mut self, now: Instant, gap: Duration) {
+        self.now = self.now.max(now);
         for session in self.sessions.iter_mut() {
             session.heard_at = (session.heard_at + gap).min(self.now);
+            if let Some(at) = session.login_at {
+                let later = at + gap;
+                self.deadlines.disarm(at, Deadline::Login(session.id));
+                self.deadlines.arm(later, Deadline::Login(session.id));
+                session.login_at = Some(later);
+            }
         }
     }
 }

@@ -4,4 +4,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod codec;
+mod connection;
+pub mod frame;
+mod hub;
+mod login;
+pub mod node;
+mod outbox;
+mod pool;
+mod seal;
 pub mod stores;
+pub mod transport;
+
+pub use hub::{Report, Traffic};
+pub use pool::PoolReport;
+pub use seal::password_digest;

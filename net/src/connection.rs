@@ -1,0 +1,174 @@
+//! Connections: what the driver holds for each transport stream, and the slots that name them.
+
+use std::net::SocketAddr;
+use std::task::Waker;
+
+use lobbyd_core::id::SessionId;
+use lobbyd_core::name::UserName;
+use lobbyd_core::packet::CloseReason;
+use lobbyd_core::time::Instant;
+
+use crate::outbox::Outbox;
+
+/// One transport stream and what is on its way in and out.
+#[derive(Debug)]
+pub(crate) struct Connection<S> {
+    pub(crate) session: SessionId,
+    pub(crate) stream: S,
+    pub(crate) peer: SocketAddr,
+    pub(crate) phase: Phase,
+    /// What was read and is not a whole frame yet, or had to wait for the next turn. Owns a buffer only then.
+    pub(crate) inbox: Vec<u8>,
+    /// Whether the inbox holds a whole frame that had to wait.
+    pub(crate) inbox_is_ready: bool,
+    pub(crate) outbox: Outbox,
+    /// Whether the connection is on the list of those to be flushed.
+    pub(crate) is_dirty: bool,
+    /// Whether the transport took no more at the last flush; its task waits until it does.
+    pub(crate) is_blocked: bool,
+    /// Whether the outbox was over its limit, so that nothing but the reason for the close is added to it.
+    pub(crate) is_overflowed: bool,
+    /// Wakes the connection's task.
+    pub(crate) waker: Option<Waker>,
+    /// For the log.
+    pub(crate) connected_at: Instant,
+    pub(crate) user: Option<UserName>,
+    pub(crate) packets_in: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+}
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Packets go both ways.
+    Open,
+    /// The session is over. What waits is still sent, then the stream is closed.
+    Closing(CloseReason),
+    /// The stream is broken: nothing can be sent any more.
+    Broken(CloseReason),
+}
+
+impl<S> Connection<S> {
+    pub(crate) fn new(session: SessionId, stream: S, peer: SocketAddr, now: Instant) -> Self {
+        Self {
+            session,
+            stream,
+            peer,
+            phase: Phase::Open,
+            inbox: Vec::new(),
+            inbox_is_ready: false,
+            outbox: Outbox::default(),
+            is_dirty: false,
+            is_blocked: false,
+            is_overflowed: false,
+            waker: None,
+            connected_at: now,
+            user: None,
+            packets_in: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+
+    /// Has the connection's task look at it again.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(crate) fn remember(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(known) => known.clone_from(waker),
+            None => self.waker = Some(waker.clone()),
+        }
+    }
+}
+
+/// The connections, each in a slot that gives its session its name.
+#[derive(Debug)]
+pub(crate) struct Connections<S> {
+    slots: Vec<Slot<S>>,
+    free: Vec<u32>,
+    slots_max: u32,
+}
+
+#[derive(Debug)]
+struct Slot<S> {
+    generation: u32,
+    connection: Option<Connection<S>>,
+}
+
+impl<S> Connections<S> {
+    pub(crate) fn new(slots_max: u32) -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), slots_max }
+    }
+
+    /// A name that no connection has or had, and the slot for it; none when every slot is taken.
+    pub(crate) fn reserve(&mut self) -> Option<SessionId> {
+        if let Some(index) = self.free.pop() {
+            return Some(SessionId { index, generation: self.slots[index as usize].generation });
+        }
+        let index = u32::try_from(self.slots.len()).ok().filter(|index| *index < self.slots_max)?;
+        self.slots.push(Slot { generation: 0, connection: None });
+        Some(SessionId { index, generation: 0 })
+    }
+
+    /// Fills a reserved slot.
+    pub(crate) fn insert(&mut self, connection: Connection<S>) {
+        let slot = &mut self.slots[connection.session.index as usize];
+        assert!(slot.connection.is_none(), "a reserved slot is empty");
+        slot.connection = Some(connection);
+    }
+
+    pub(crate) fn get_mut(&mut self, session: SessionId) -> Option<&mut Connection<S>> {
+        let slot = self.slots.get_mut(session.index as usize)?;
+        slot.connection.as_mut().filter(|connection| connection.session == session)
+    }
+
+    pub(crate) fn remove(&mut self, session: SessionId) -> Option<Connection<S>> {
+        let slot = self.slots.get_mut(session.index as usize)?;
+        let connection = slot.connection.take_if(|connection| connection.session == session)?;
+        // A slot whose generations are used up is never used again.
+        if let Some(next) = slot.generation.checked_add(1) {
+            slot.generation = next;
+            self.free.push(session.index);
+        }
+        Some(connection)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(session: SessionId) -> Connection<()> {
+        Connection::new(session, (), SocketAddr::from(([127, 0, 0, 1], 1)), Instant::ZERO)
+    }
+
+    #[test]
+    fn reused_slot_has_a_new_generation_and_the_old_name_finds_nothing() {
+        let mut connections = Connections::new(1);
+        let first = connections.reserve().expect("a free slot");
+        connections.insert(connection(first));
+        assert_eq!(connections.reserve(), None, "every slot is taken");
+        assert!(connections.remove(first).is_some());
+        assert!(connections.is_empty());
+
+        let second = connections.reserve().expect("the slot is free again");
+        connections.insert(connection(second));
+        assert_eq!((second.index, second.generation), (first.index, first.generation + 1));
+        assert!(connections.get_mut(first).is_none());
+        assert!(connections.remove(first).is_none());
+        assert!(connections.get_mut(second).is_some());
+    }
+}

@@ -1,0 +1,611 @@
+//! The hub: the one owner of the engine. Bytes come in from connections, go through the engine as inputs, and its
+//! actions go out as bytes to the outboxes; nothing here waits.
+//!
+//! A *turn* is one visit: of a connection's task with what it has read, of the timer, of a verdict. System inputs
+//! (verdicts, deadlines, the operator's) run ahead of the packets of a turn, and a connection hands in at most
+//! [`FRAMES_PER_TURN`] of them, so that no flood delays a login, a heartbeat or another room.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use lobbyd_core::Engine;
+use lobbyd_core::action::{Action, Actions, Presence as PresenceMode};
+use lobbyd_core::engine::Counts;
+use lobbyd_core::id::{SessionId, Ticket};
+use lobbyd_core::input::{Input, WireFault};
+use lobbyd_core::name::UserName;
+use lobbyd_core::packet::{CloseReason, Sealed, ServerPacket};
+use lobbyd_core::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use crate::codec;
+use crate::connection::{Connection, Connections, Phase};
+use crate::frame::{HEADER_BYTES, next_frame};
+use crate::login::{LoginJob, Logins};
+use crate::outbox::{Flushed, Overflow};
+use crate::pool::{BufferPool, PoolReport};
+use crate::seal::Sealer;
+use crate::transport::Stream;
+
+/// The most frames that one connection hands in before the others have their turn.
+const FRAMES_PER_TURN: u32 = 64;
+/// The most bytes that are read at once.
+const READ_BYTES: usize = 16 * 1024;
+/// The most bytes of a closed session that are read and dropped before its stream is closed (DESIGN section 4).
+const DISCARD_BYTES_MAX: usize = 64 * 1024;
+/// Slots beyond the sessions that are allowed: for connections that are being refused or closed.
+const SPARE_SLOTS: u32 = 1024;
+/// Room beyond the outbox's limit for the packet that says why the session is closed.
+const CLOSING_BYTES: usize = 64;
+
+/// The engine, the connections, and what carries one to the other.
+pub(crate) struct Hub<S> {
+    engine: Engine,
+    actions: Actions,
+    connections: Connections<S>,
+    /// Inputs that run ahead of packets.
+    system: VecDeque<Input<'static>>,
+    /// Connections whose outbox has something new, each once.
+    dirty: Vec<SessionId>,
+    /// Where a broadcast is encoded, once.
+    encoded: Vec<u8>,
+    /// Where every connection reads into.
+    scratch: Vec<u8>,
+    pool: BufferPool,
+    sealer: Sealer,
+    logins: Logins,
+    this: Weak<RefCell<Self>>,
+    started_at: tokio::time::Instant,
+    last_turn_at: Instant,
+    /// When the timer's task will come by itself.
+    timer_at: Option<Instant>,
+    timer: Option<Waker>,
+    flusher: Option<Waker>,
+    /// Wakes whoever waits for the end of the last connection.
+    finish: Option<Waker>,
+    outbox_bytes_max: usize,
+    frame_bytes_max: u32,
+    traffic: Traffic,
+}
+
+/// How the driver stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What the engine holds.
+    pub counts: Counts,
+    /// Connections, those that are being closed included.
+    pub connections: u64,
+    /// What went through since the start.
+    pub traffic: Traffic,
+    /// The buffers that partial frames and outboxes borrow.
+    pub pool: PoolReport,
+    /// Since the start.
+    pub uptime: Duration,
+}
+
+/// Totals since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Connections that were accepted.
+    pub accepted: u64,
+    /// Connections that were dropped at once because every slot was taken.
+    pub turned_away: u64,
+    /// Packets received.
+    pub packets_in: u64,
+    /// Packets put into outboxes; a broadcast counts once for each recipient.
+    pub packets_out: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+}
+
+impl<S: Stream> Hub<S> {
+    pub(crate) fn new(engine: Engine, sealer: Sealer, logins: Logins) -> Rc<RefCell<Self>> {
+        let config = engine.config();
+        let (outbox_bytes_max, frame_bytes_max) = (config.outbox_bytes_max as usize, config.frame_bytes_max);
+        let slots_max = config.sessions_max.saturating_add(SPARE_SLOTS);
+        Rc::new_cyclic(|this| {
+            RefCell::new(Self {
+                engine,
+                actions: Actions::new(),
+                connections: Connections::new(slots_max),
+                system: VecDeque::new(),
+                dirty: Vec::new(),
+                encoded: Vec::new(),
+                // A frame that is complete but for its last byte, and a whole read behind it.
+                scratch: vec![0; HEADER_BYTES + frame_bytes_max as usize + READ_BYTES],
+                pool: BufferPool::default(),
+                sealer,
+                logins,
+                this: this.clone(),
+                started_at: tokio::time::Instant::now(),
+                last_turn_at: Instant::ZERO,
+                timer_at: None,
+                timer: None,
+                flusher: None,
+                finish: None,
+                outbox_bytes_max,
+                frame_bytes_max,
+                traffic: Traffic::default(),
+            })
+        })
+    }
+
+    /// Takes up an accepted stream; its session is to be served by a task. None if every slot is taken.
+    pub(crate) fn accept(&mut self, stream: S, peer: SocketAddr) -> Option<SessionId> {
+        let Some(session) = self.connections.reserve() else {
+            self.traffic.turned_away += 1;
+            return None;
+        };
+        self.traffic.accepted += 1;
+        let now = self.begin_turn();
+        self.connections.insert(Connection::new(session, stream, peer, now));
+        debug!(%session, %peer, "connected");
+        self.step(now, Input::Connected { session, address: peer.ip() });
+        self.end_turn(now);
+        Some(session)
+    }
+
+    /// Hands in an input that runs ahead of packets.
+    pub(crate) fn post(&mut self, input: Input<'static>) {
+        self.system.push_back(input);
+        let now = self.begin_turn();
+        self.end_turn(now);
+    }
+
+    /// Fires what is due, and returns when the next deadline is; none if there is none.
+    pub(crate) fn poll_timer(&mut self, context: &Context<'_>) -> Option<tokio::time::Instant> {
+        remember(&mut self.timer, context);
+        let now = self.begin_turn();
+        self.engine.handle_timeout(now, &mut self.actions);
+        self.carry_out();
+        // Set before the turn ends, so that the turn does not wake this task for what it is about to be told.
+        self.timer_at = self.engine.poll_timeout();
+        self.end_turn(now);
+        self.timer_at.map(|at| self.started_at + Duration::from_nanos(at.as_nanos()))
+    }
+
+    /// Reads, steps and answers until the session is over. The connection's task polls this.
+    pub(crate) fn poll_open(&mut self, context: &mut Context<'_>, session: SessionId) -> Poll<()> {
+        let now = self.begin_turn();
+        let poll = self.poll_session(context, session, now);
+        self.end_turn(now);
+        match poll {
+            Poll::Pending if self.is_open(session) => Poll::Pending,
+            Poll::Pending | Poll::Ready(()) => Poll::Ready(()),
+        }
+    }
+
+    fn poll_session(&mut self, context: &mut Context<'_>, session: SessionId, now: Instant) -> Poll<()> {
+        let Some(connection) = self.connections.get_mut(session) else {
+            return Poll::Ready(());
+        };
+        connection.remember(context.waker());
+        if connection.is_blocked {
+            match connection.stream.poll_writable(context) {
+                Poll::Ready(Ok(())) => self.flush(session),
+                Poll::Ready(Err(error)) => self.break_connection(session, &error),
+                Poll::Pending => {}
+            }
+        }
+        let mut frames_left = FRAMES_PER_TURN;
+        while self.is_open(session) {
+            match ready!(self.poll_fill(context, session)) {
+                Ok(Filled::Bytes(count)) => frames_left -= self.take_frames(session, now, count, frames_left),
+                Ok(Filled::End) => self.hang_up(session, now),
+                Err(error) => self.break_connection(session, &error),
+            }
+            if frames_left == 0 {
+                // The rest has its turn after those who are waiting already.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Puts the connection's inbox, and what can be read behind it, into the scratch buffer. Reads nothing while a
+    /// whole frame waits in the inbox.
+    fn poll_fill(&mut self, context: &mut Context<'_>, session: SessionId) -> Poll<io::Result<Filled>> {
+        let Some(connection) = self.connections.get_mut(session) else {
+            return Poll::Ready(Ok(Filled::End));
+        };
+        let waiting = connection.inbox.len();
+        let mut filled = waiting;
+        if !connection.inbox_is_ready {
+            let count = ready!(connection.stream.poll_read(context, &mut self.scratch[waiting..]))?;
+            if count == 0 {
+                return Poll::Ready(Ok(Filled::End));
+            }
+            filled += count;
+            connection.bytes_in += count as u64;
+            self.traffic.bytes_in += count as u64;
+        }
+        if waiting > 0 {
+            self.scratch[..waiting].copy_from_slice(&connection.inbox);
+            self.pool.take_back(mem::take(&mut connection.inbox));
+        }
+        Poll::Ready(Ok(Filled::Bytes(filled)))
+    }
+
+    /// Steps the engine with the first frames of the scratch buffer, as many as may be, and keeps the rest in the
+    /// connection's inbox. Returns how many it were.
+    fn take_frames(&mut self, session: SessionId, now: Instant, filled: usize, frames_max: u32) -> u32 {
+        // Taken out for the loop, because a packet borrows from it while the engine is stepped.
+        let scratch = mem::take(&mut self.scratch);
+        let mut rest = &scratch[..filled];
+        let (mut frames, mut is_ready) = (0, false);
+        while self.is_open(session) {
+            match next_frame(rest, self.frame_bytes_max) {
+                Ok(None) => break,
+                Ok(Some(_)) if frames == frames_max => {
+                    is_ready = true;
+                    break;
+                }
+                Ok(Some(frame)) => {
+                    frames += 1;
+                    rest = &rest[frame.consumed..];
+                    match codec::decode_client(frame.payload) {
+                        Ok(packet) => {
+                            let packet = self.sealer.seal(packet);
+                            self.step(now, Input::Received { session, packet });
+                            self.sealer.wipe();
+                        }
+                        Err(fault) => self.refuse_bytes(session, now, fault),
+                    }
+                }
+                Err(fault) => {
+                    self.refuse_bytes(session, now, fault);
+                    // Where the next frame would begin is not known.
+                    break;
+                }
+            }
+        }
+        self.traffic.packets_in += u64::from(frames);
+        if let Some(connection) = self.connections.get_mut(session) {
+            connection.packets_in += u64::from(frames);
+            connection.inbox_is_ready = is_ready;
+            if !rest.is_empty() && connection.phase == Phase::Open {
+                connection.inbox = self.pool.lend();
+                connection.inbox.extend_from_slice(rest);
+            }
+        }
+        self.scratch = scratch;
+        frames
+    }
+
+    fn refuse_bytes(&mut self, session: SessionId, now: Instant, fault: WireFault) {
+        self.step(now, Input::Malformed { session, fault });
+    }
+
+    /// The client has ended its writing half, after everything that was handled before this.
+    fn hang_up(&mut self, session: SessionId, now: Instant) {
+        self.step(now, Input::Disconnected { session });
+        self.set_phase(session, Phase::Closing(CloseReason::Disconnected));
+    }
+
+    /// Sends what waits, ends the writing half, and then drops what still comes in, so that a reset does not destroy
+    /// the last packets on their way. The connection's task polls this, for a limited time.
+    pub(crate) fn poll_closing(&mut self, context: &mut Context<'_>, session: SessionId) -> Poll<()> {
+        let Some(connection) = self.connections.get_mut(session) else {
+            return Poll::Ready(());
+        };
+        connection.remember(context.waker());
+        while !connection.outbox.is_empty() && matches!(connection.phase, Phase::Closing(_)) {
+            let flushed = match write_out(connection, &mut self.pool, &mut self.traffic) {
+                Ok(Flushed::Blocked) => ready!(connection.stream.poll_writable(context)),
+                Ok(Flushed::All) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if flushed.is_err() {
+                return Poll::Ready(());
+            }
+        }
+        match connection.phase {
+            Phase::Open | Phase::Broken(_) => return Poll::Ready(()),
+            Phase::Closing(CloseReason::Disconnected) => {
+                return connection.stream.poll_shutdown(context).map(|_| ());
+            }
+            Phase::Closing(_) => {}
+        }
+        if ready!(connection.stream.poll_shutdown(context)).is_err() {
+            return Poll::Ready(());
+        }
+        let mut discarded = 0;
+        while discarded < DISCARD_BYTES_MAX {
+            match ready!(connection.stream.poll_read(context, &mut self.scratch)) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => discarded += count,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Lets go of a connection whose session is over, and says so in the log.
+    pub(crate) fn remove(&mut self, session: SessionId) {
+        let Some(mut connection) = self.connections.remove(session) else {
+            return;
+        };
+        connection.outbox.discard(&mut self.pool);
+        if connection.inbox.capacity() > 0 {
+            self.pool.take_back(mem::take(&mut connection.inbox));
+        }
+        let Connection { peer, user, phase, connected_at, packets_in, bytes_in, bytes_out, .. } = connection;
+        let (Phase::Closing(reason) | Phase::Broken(reason)) = phase else {
+            unreachable!("an open connection is not let go");
+        };
+        info!(
+            %session,
+            %peer,
+            user = user.as_ref().map(tracing::field::display),
+            reason = %reason,
+            seconds = self.now().saturating_since(connected_at).as_secs(),
+            packets_in,
+            bytes_in,
+            bytes_out,
+            "session ended"
+        );
+        if self.connections.is_empty()
+            && let Some(finish) = &self.finish
+        {
+            finish.wake_by_ref();
+        }
+    }
+
+    /// Ready when the server drains and the last connection has gone.
+    pub(crate) fn poll_finished(&mut self, context: &Context<'_>) -> Poll<()> {
+        remember(&mut self.finish, context);
+        if self.engine.is_draining() && self.connections.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Writes every outbox that has something new. The flusher's task polls this; it is woken once for a batch of
+    /// turns and runs after all the connections that were ready with it.
+    pub(crate) fn poll_flush(&mut self, context: &Context<'_>) {
+        remember(&mut self.flusher, context);
+        let mut dirty = mem::take(&mut self.dirty);
+        for session in dirty.drain(..) {
+            if let Some(connection) = self.connections.get_mut(session) {
+                connection.is_dirty = false;
+                if !connection.is_blocked {
+                    self.flush(session);
+                }
+            }
+        }
+        self.dirty = dirty;
+        if !self.system.is_empty() {
+            let now = self.begin_turn();
+            self.end_turn(now);
+        }
+    }
+
+    fn flush(&mut self, session: SessionId) {
+        let Some(connection) = self.connections.get_mut(session) else {
+            return;
+        };
+        match write_out(connection, &mut self.pool, &mut self.traffic) {
+            Ok(Flushed::All) => connection.is_blocked = false,
+            Ok(Flushed::Blocked) => {
+                connection.is_blocked = true;
+                // Its task waits for the transport to take more.
+                connection.wake();
+            }
+            Err(error) => self.break_connection(session, &error),
+        }
+    }
+
+    /// The stream is broken: the session ends, and nothing more can be sent.
+    fn break_connection(&mut self, session: SessionId, error: &io::Error) {
+        debug!(%session, %error, "connection broken");
+        if self.is_open(session) {
+            self.system.push_back(Input::Disconnected { session });
+        }
+        self.set_phase(session, Phase::Broken(CloseReason::Disconnected));
+    }
+
+    /// A session's phase only ever gets worse, and keeps its first reason.
+    fn set_phase(&mut self, session: SessionId, phase: Phase) {
+        let Some(connection) = self.connections.get_mut(session) else {
+            return;
+        };
+        connection.phase = match (connection.phase, phase) {
+            (Phase::Open, next) => next,
+            (Phase::Closing(reason), Phase::Broken(_)) => Phase::Broken(reason),
+            (now @ (Phase::Closing(_) | Phase::Broken(_)), _) => now,
+        };
+        connection.wake();
+    }
+
+    fn is_open(&mut self, session: SessionId) -> bool {
+        self.connections.get_mut(session).is_some_and(|connection| connection.phase == Phase::Open)
+    }
+
+    fn now(&self) -> Instant {
+        let elapsed = self.started_at.elapsed().as_nanos();
+        Instant::from_nanos(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+
+    /// Reads the clock once, sees whether the process stood still, and runs the inputs that go first.
+    fn begin_turn(&mut self) -> Instant {
+        let now = self.now();
+        if let Some(gap) = self.stall(now) {
+            warn!(
+                seconds = gap.as_secs_f32(),
+                "the process did not run for a while; nobody is closed for silence in it"
+            );
+            self.engine.handle_input(now, Input::Stalled { gap }, &mut self.actions);
+            self.carry_out();
+        }
+        self.last_turn_at = now;
+        self.run_system(now);
+        now
+    }
+
+    /// How long the process stood still: more than a heartbeat interval has passed since the last turn, although a
+    /// deadline called for a turn in between.
+    fn stall(&self, now: Instant) -> Option<Duration> {
+        let interval = self.engine.config().heartbeat_interval;
+        let gap = now.saturating_since(self.last_turn_at);
+        if gap <= interval {
+            return None;
+        }
+        let late = now.saturating_since(self.engine.poll_timeout()?);
+        (late > interval / 8).then_some(gap)
+    }
+
+    fn run_system(&mut self, now: Instant) {
+        while let Some(input) = self.system.pop_front() {
+            self.step(now, input);
+        }
+    }
+
+    /// Runs what the turn itself gave rise to, and wakes whom it concerns: each at most once for the turn.
+    fn end_turn(&mut self, now: Instant) {
+        self.run_system(now);
+        if !self.dirty.is_empty()
+            && let Some(flusher) = self.flusher.take()
+        {
+            flusher.wake();
+        }
+        let next_at = self.engine.poll_timeout();
+        let is_earlier = next_at.is_some_and(|next_at| self.timer_at.is_none_or(|timer_at| next_at < timer_at));
+        if is_earlier && let Some(timer) = self.timer.take() {
+            timer.wake();
+        }
+        if self.engine.is_draining()
+            && let Some(finish) = self.finish.take()
+        {
+            finish.wake();
+        }
+    }
+
+    fn step(&mut self, now: Instant, input: Input<'_>) {
+        self.engine.handle_input(now, input, &mut self.actions);
+        self.carry_out();
+    }
+
+    /// Carries out the engine's actions, in their order.
+    fn carry_out(&mut self) {
+        let mut actions = mem::take(&mut self.actions);
+        for action in actions.iter() {
+            match action {
+                Action::Send { to, packet } => self.send(*to, packet),
+                Action::Broadcast { to, packet } => self.broadcast(actions.recipients(*to), packet),
+                Action::Close { session, reason } => self.set_phase(*session, Phase::Closing(*reason)),
+                Action::VerifyLogin { ticket, user, secret, presence } => {
+                    self.verify_login(*ticket, *user, *secret, *presence);
+                }
+                Action::ReleasePresence { ticket, user } => self.logins.release(*ticket, *user),
+                Action::Online { session, user } => self.went_online(*session, *user),
+            }
+        }
+        actions.clear();
+        self.actions = actions;
+    }
+
+    fn send(&mut self, to: SessionId, packet: &ServerPacket) {
+        let is_farewell = matches!(packet, ServerPacket::Closing { .. });
+        self.put(to, is_farewell, |outbox| codec::encode_server(packet, outbox));
+    }
+
+    fn broadcast(&mut self, to: &[SessionId], packet: &ServerPacket) {
+        let mut encoded = mem::take(&mut self.encoded);
+        encoded.clear();
+        codec::encode_server(packet, &mut encoded);
+        for session in to {
+            self.put(*session, false, |outbox| outbox.extend_from_slice(&encoded));
+        }
+        self.encoded = encoded;
+    }
+
+    /// Appends a frame to an outbox.
+    fn put(&mut self, to: SessionId, is_farewell: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(connection) = self.connections.get_mut(to) else {
+            return;
+        };
+        if connection.is_overflowed && !is_farewell {
+            return;
+        }
+        let bytes_max = self.outbox_bytes_max + if is_farewell { CLOSING_BYTES } else { 0 };
+        match connection.outbox.append(&mut self.pool, bytes_max, write) {
+            Ok(()) => {
+                self.traffic.packets_out += 1;
+                if !connection.is_dirty {
+                    connection.is_dirty = true;
+                    self.dirty.push(to);
+                }
+            }
+            Err(Overflow) if is_farewell => error!(session = %to, "no room for the reason of a close"),
+            Err(Overflow) => {
+                connection.is_overflowed = true;
+                self.system.push_back(Input::OutboxFull { session: to });
+            }
+        }
+    }
+
+    fn verify_login(&mut self, ticket: Ticket, user: UserName, secret: Sealed, presence: PresenceMode) {
+        let secret = self.sealer.take(secret).expect("the engine asks in the step that brought the secret");
+        let decision = self.logins.decide(LoginJob { ticket, user, secret, presence });
+        let this = self.this.clone();
+        tokio::task::spawn_local(async move {
+            let verdict = decision.await;
+            if let Some(hub) = this.upgrade() {
+                hub.borrow_mut().post(Input::LoginVerdict { ticket, user, verdict });
+            }
+        });
+    }
+
+    fn went_online(&mut self, session: SessionId, user: Option<UserName>) {
+        if let Some(connection) = self.connections.get_mut(session) {
+            debug!(%session, user = user.as_ref().map(tracing::field::display), "logged in or out");
+            // The last one who was logged in is who the session's line in the log names.
+            connection.user = user.or(connection.user);
+        }
+    }
+
+    /// How the driver stands.
+    pub(crate) fn report(&self) -> Report {
+        Report {
+            counts: self.engine.counts(),
+            connections: self.connections.count() as u64,
+            traffic: self.traffic,
+            pool: self.pool.report(),
+            uptime: self.started_at.elapsed(),
+        }
+    }
+}
+
+/// What a connection brought.
+enum Filled {
+    /// This many bytes are in the scratch buffer.
+    Bytes(usize),
+    /// The end of the stream.
+    End,
+}
+
+/// Writes as much of an outbox as the transport takes, and counts it.
+fn write_out<S: Stream>(
+    connection: &mut Connection<S>,
+    pool: &mut BufferPool,
+    traffic: &mut Traffic,
+) -> io::Result<Flushed> {
+    let before = connection.outbox.len();
+    let flushed = connection.outbox.flush(&mut connection.stream, pool);
+    let sent = (before - connection.outbox.len()) as u64;
+    connection.bytes_out += sent;
+    traffic.bytes_out += sent;
+    flushed
+}
+
+fn remember(place: &mut Option<Waker>, context: &Context<'_>) {
+    match place {
+        Some(waker) => waker.clone_from(context.waker()),
+        None => *place = Some(context.waker().clone()),
+    }
+}
