@@ -4,4 +4,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod codec;
+pub mod frame;
 pub mod stores;
