@@ -1,1 +1,6 @@
-//! placeholder
+//! The `lobbyd` daemon: configuration, telemetry and the command line around the room server.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod telemetry;
