@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -16,7 +16,7 @@ use super::table::{Entry, SECTIONS, Settings, entry};
 use super::value::{Given, Refusal};
 
 /// Where settings come from, apart from the defaults.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// The TOML file. If absent, the environment variable `LOBBYD_CONFIG` names it; without that no file is read.
     pub file: Option<PathBuf>,
@@ -24,6 +24,24 @@ pub struct Sources {
     pub environment: Vec<(OsString, OsString)>,
     /// Flags of the command line.
     pub flags: Vec<Flag>,
+}
+
+impl Sources {
+    /// The TOML file that will be read, if any.
+    #[must_use]
+    pub fn named_file(&self) -> Option<&Path> {
+        let by_variable = || self.environment.iter().find(|(name, _)| name == FILE_VARIABLE);
+        self.file.as_deref().or_else(|| by_variable().map(|(_, path)| Path::new(path)))
+    }
+}
+
+impl fmt::Debug for Sources {
+    /// Without the values of variables, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables: Vec<&OsString> = self.environment.iter().map(|(name, _)| name).collect();
+        let Self { file, environment: _, flags } = self;
+        f.debug_struct("Sources").field("file", file).field("environment", &variables).field("flags", flags).finish()
+    }
 }
 
 /// A setting given on the command line.
@@ -37,9 +55,9 @@ pub struct Flag {
     pub value: String,
 }
 
-impl std::fmt::Debug for Flag {
+impl fmt::Debug for Flag {
     /// Without the value, which may hold a secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name, self.key)
     }
 }
@@ -60,12 +78,8 @@ pub(super) fn variable(name: &str) -> String {
 
 pub(super) fn load(sources: &Sources) -> Result<Settings, ConfigErrors> {
     let mut loading = Loading::default();
-    let named_by_variable = || {
-        let variable = sources.environment.iter().find(|(name, _)| name == FILE_VARIABLE);
-        variable.map(|(_, path)| PathBuf::from(path))
-    };
-    let all_is_known = match sources.file.clone().or_else(named_by_variable) {
-        Some(path) => loading.read_file(&path),
+    let all_is_known = match sources.named_file() {
+        Some(path) => loading.read_file(path),
         None => true,
     };
     loading.read_environment(&sources.environment);
@@ -328,8 +342,8 @@ impl Place<'_> {
 /// A name that somebody wrote, for people: shortened, and without anything that steers a terminal.
 struct Name<'a>(&'a str);
 
-impl std::fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let short: String = self.0.chars().take(80).collect();
         write!(f, "{}", short.escape_debug())
     }

@@ -465,6 +465,20 @@ fn settings_must_go_together() {
     ] {
         assert_file_problem(text, problem);
     }
+    let apart = given(
+        Some("limits.outbox_bytes_max = \"1MiB\"\nsession.login_timeout = \"1s\""),
+        &[("LOBBYD_SERVER_STORE", "redis://localhost"), ("LOBBYD_REDIS_RESPONSE_TIMEOUT", "2s")],
+        &[("--set", "limits.frame_bytes_max", "1MiB")],
+    );
+    assert_eq!(
+        apart.problems(),
+        [
+            "lobbyd.toml:1: limits.outbox_bytes_max is \"1MiB\", \
+             allowed is \"2MiB\" to \"1GiB\" because limits.frame_bytes_max is \"1MiB\" (flag --set)",
+            "lobbyd.toml:2: session.login_timeout is \"1s\", allowed is more than redis.response_timeout, \
+             which is \"2s\" (environment variable LOBBYD_REDIS_RESPONSE_TIMEOUT)",
+        ]
+    );
     // Without Redis its settings bind nobody.
     file("redis.response_timeout = \"5s\"").settings();
 }
@@ -484,6 +498,24 @@ fn every_rule_that_is_broken_is_named_and_no_consequence_of_another_problem() {
     );
     let refused = file("limits.frame_bytes_max = 5\nlimits.text_bytes_max = 20000").problems();
     assert_eq!(refused.len(), 1, "{refused:?}");
+}
+
+#[test]
+fn sources_show_no_value() {
+    let store = "redis://:hunter2@localhost";
+    let sources = given(None, &[("LOBBYD_SERVER_STORE", store)], &[("--store", "server.store", store)]).sources;
+    let shown = format!("{sources:?}");
+    assert!(shown.contains("LOBBYD_SERVER_STORE") && shown.contains("--store"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_do_not_matter() {
+    assert_eq!(file("\u{feff}[limits]\r\nusers_max = 5\r\n").settings().limits.users_max, 5);
+    assert_file_problem(
+        "\u{feff}[limits]\r\nusers_max = 0\r\n",
+        "lobbyd.toml:2: limits.users_max is 0, allowed is 1 to 10000000",
+    );
 }
 
 #[test]

@@ -73,9 +73,10 @@ fn check_redis(loading: &mut Loading) {
         if holds || loading.is_refused(name) || loading.is_refused(other) {
             return;
         }
-        let (value, other_value) = (literal(loading, name), literal(loading, other));
-        let message = format!("{name} is {value}, allowed is {rule} {other}, which is {other_value}");
         let origin = blamed(loading, name, Some(other));
+        let (value, other_value) = (literal(loading, name), literal(loading, other));
+        let by = given_by(loading, other, &origin);
+        let message = format!("{name} is {value}, allowed is {rule} {other}, which is {other_value}{by}");
         loading.report(origin, message);
     };
     let response = "redis.response_timeout";
@@ -137,7 +138,9 @@ fn report_engine(loading: &mut Loading, place: &Place, error: &ConfigError, room
     };
     let allowed = if name.ends_with("_bytes_max") { in_units(&error.allowed) } else { error.allowed.clone() };
     let because = match place.partner {
-        Some(partner) => format!(" because {partner} is {}", literal(loading, partner)),
+        Some(partner) => {
+            format!(" because {partner} is {}{}", literal(loading, partner), given_by(loading, partner, &origin))
+        }
         None => String::new(),
     };
     loading.report(origin, format!("{name} is {value}, allowed is {allowed}{because}"));
@@ -149,6 +152,12 @@ fn blamed(loading: &Loading, name: &str, partner: Option<&str>) -> Origin {
         Origin::Default => partner.map_or(Origin::Default, |partner| loading.origin(partner)),
         given @ (Origin::File { .. } | Origin::Variable(_) | Origin::Flag(_)) => given,
     }
+}
+
+/// Where the setting came from, in brackets, unless nobody gave it or that is said already.
+fn given_by(loading: &Loading, name: &str, said: &Origin) -> String {
+    let origin = loading.origin(name);
+    if origin == Origin::Default || origin == *said { String::new() } else { format!(" ({origin})") }
 }
 
 fn room_origin(loading: &Loading, index: usize) -> Origin {

@@ -141,7 +141,7 @@ impl Value for Duration {
         if millis == 0 {
             return String::from("\"0s\"");
         }
-        let fits = |(_, unit): &(&str, u64)| millis % u128::from(*unit) == 0;
+        let fits = |(_, unit): &(&str, u64)| millis.is_multiple_of(u128::from(*unit));
         let (name, unit) = DURATION_UNITS.into_iter().find(fits).unwrap_or(("ms", 1));
         format!("\"{}{name}\"", millis / u128::from(unit))
     }
