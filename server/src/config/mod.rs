@@ -125,6 +125,33 @@ mod tests {
     }
 
     #[test]
+    fn each_setting_of_the_engine_moves_exactly_its_field() {
+        let fields = |settings: &Settings| {
+            let config = serde_json::to_value(settings.engine_config(|_| Sealed([0; 16]))).unwrap();
+            config.as_object().unwrap().clone()
+        };
+        let before = fields(&Settings::default());
+        let sections = table::SECTIONS.iter().filter(|section| ["session", "limits", "lobby"].contains(&section.name));
+        let mut moved = std::collections::BTreeSet::new();
+        for entry in sections.flat_map(|section| section.entries) {
+            let mut settings = Settings::default();
+            let read = |text| (entry.read)(&mut settings, value::Given::Plain(text));
+            assert!(["4321", "4321ms", "allow"].into_iter().map(read).any(|outcome| outcome.is_ok()), "{}", entry.name);
+            let after = fields(&settings);
+            let changed: Vec<&String> = before.keys().filter(|key| before[*key] != after[*key]).collect();
+            let suffixes = ["_per_second", "_per_minute", "_burst"];
+            let field = suffixes.iter().find_map(|suffix| entry.key.strip_suffix(suffix)).unwrap_or(entry.key);
+            assert_eq!(changed, [field], "{}", entry.name);
+            let rate = &after[field];
+            let changed_burst = rate.get("burst") != before[field].get("burst");
+            assert_eq!(changed_burst, entry.key.ends_with("_burst"), "{}", entry.name);
+            moved.insert(field);
+        }
+        let unmoved: Vec<&String> = before.keys().filter(|key| !moved.contains(key.as_str())).collect();
+        assert_eq!(unmoved, ["fixed_rooms", "server_name"]);
+    }
+
+    #[test]
     fn a_room_password_reaches_the_engine_only_sealed() {
         let mut settings = Settings::default();
         settings.rooms[0].password = Some(Secret::new(String::from("hunter2")));
