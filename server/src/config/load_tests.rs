@@ -498,6 +498,8 @@ fn every_rule_that_is_broken_is_named_and_no_consequence_of_another_problem() {
     );
     let refused = file("limits.frame_bytes_max = 5\nlimits.text_bytes_max = 20000").problems();
     assert_eq!(refused.len(), 1, "{refused:?}");
+    let text = "server.store = \"redis://localhost\"\nsession.login_timeout = 60\nredis.response_timeout = \"6s\"";
+    assert_eq!(file(text).problems().len(), 1, "{:?}", file(text).problems());
 }
 
 #[test]
