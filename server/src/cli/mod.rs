@@ -1,0 +1,119 @@
+//! The command line: what the program's arguments mean, and which command they run.
+//!
+//! What a command does is in its own file; this one owns the frame: parsing, settings, messages, exit codes.
+
+mod arguments;
+mod chat;
+mod completions;
+mod config;
+mod exit;
+mod output;
+mod serve;
+mod user;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use self::exit::Exit;
+
+use self::arguments::{Overrides, ServeArguments};
+use crate::config::{ConfigErrors, Settings};
+use crate::telemetry;
+
+/// A chat and lobby server for games and communities.
+///
+/// Without a command it serves, like `lobbyd serve`.
+#[derive(Debug, Parser)]
+#[command(name = "lobbyd", version, after_help = exit::HELP)]
+struct CommandLine {
+    #[command(flatten)]
+    serve: ServeArguments,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve clients until told to stop (SIGTERM or Ctrl-C).
+    Serve(ServeArguments),
+    /// Manage accounts, also beside a running server.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Chat from this terminal.
+    Chat(chat::ChatArguments),
+    /// Show or check the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print a completion script for a shell.
+    Completions(completions::CompletionsArguments),
+}
+
+/// Runs the program with these arguments (the first is the program's own name) and environment variables.
+///
+/// What was asked for goes to standard output, everything else to standard error. Says how the process should exit.
+pub fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Exit {
+    let outcome = match CommandLine::try_parse_from(arguments) {
+        Ok(command_line) => run(command_line, environment.into_iter().collect()),
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(exit) => exit,
+        Err(error) => report(&error),
+    }
+}
+
+fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>) -> anyhow::Result<Exit> {
+    let CommandLine { serve: outer, command } = command_line;
+    let outer = Overrides::from(outer);
+    let load = |overrides: Overrides| Settings::load(&overrides.into_sources(environment.clone()));
+    match command {
+        None => serve(load(outer)?),
+        Some(Command::Serve(arguments)) => serve(load(outer.and(arguments.into())?)?),
+        Some(Command::User(command)) => {
+            let settings = load(outer.and(command.settings().into())?)?;
+            user::run(command, &settings)?;
+            Ok(Exit::Fine)
+        }
+        Some(Command::Chat(arguments)) => {
+            outer.must_be_none("chat")?;
+            chat::run(arguments)?;
+            Ok(Exit::Fine)
+        }
+        Some(Command::Config(command)) => config::run(command, outer, environment),
+        Some(Command::Completions(arguments)) => {
+            outer.must_be_none("completions")?;
+            completions::run(arguments, &mut CommandLine::command())?;
+            Ok(Exit::Fine)
+        }
+    }
+}
+
+fn serve(settings: Settings) -> anyhow::Result<Exit> {
+    telemetry::init(settings.log.format, settings.log.levels.as_str())?;
+    serve::run(settings)?;
+    Ok(Exit::Fine)
+}
+
+/// Says what went wrong. A standard error that is closed is nobody's to complain to.
+fn report(error: &anyhow::Error) -> Exit {
+    if let Some(error) = error.downcast_ref::<clap::Error>() {
+        // Help and version come as errors, too.
+        let _ = error.print();
+        return if error.use_stderr() { Exit::Usage } else { Exit::Fine };
+    }
+    if let Some(errors) = error.downcast_ref::<ConfigErrors>() {
+        let hint = "`lobbyd config doc` explains every setting, `lobbyd config default` prints a file to begin with.";
+        let _ = writeln!(io::stderr(), "lobbyd: {errors}\n{hint}");
+        return Exit::Usage;
+    }
+    let _ = writeln!(io::stderr(), "lobbyd: {error:#}");
+    Exit::Failed
+}
+
+#[cfg(test)]
+mod tests;
