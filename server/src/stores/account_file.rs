@@ -7,7 +7,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::ops::Bound;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -333,6 +333,7 @@ fn create_database(folder: &Path, path: &Path) -> Result<Option<Database>, OpenE
     getrandom::fill(&mut suffix).map_err(|error| failed(io::Error::other(error)))?;
     let new_path = folder.join(format!("{NEW_PREFIX}{:016x}", u64::from_le_bytes(suffix)));
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new_path).map_err(failed)?;
+    give_to_owner_of(folder, &new_path);
     let created = write_empty(&new_path).map_err(|error| explain(error, folder, &new_path)).and_then(|database| {
         match fs::hard_link(&new_path, path) {
             Ok(()) => Ok(Some(database)),
@@ -361,6 +362,16 @@ fn write_empty(path: &Path) -> Result<Database, DatabaseError> {
     };
     write().map_err(|error| io::Error::other(error.to_string()))?;
     Ok(database)
+}
+
+/// If root adds the first user before the daemon, which runs as another user, has ever run: the folder is the daemon's,
+/// and so the file must be, or the daemon could not open it. Everybody else owns what they make, and may not give it away.
+fn give_to_owner_of(folder: &Path, path: &Path) {
+    if let (Ok(folder), Ok(file)) = (fs::metadata(folder), fs::metadata(path))
+        && folder.uid() != file.uid()
+    {
+        let _ = chown(path, Some(folder.uid()), Some(folder.gid()));
+    }
 }
 
 /// What a process that was killed while it made the file has left. Called by the one that has the file open, so that
@@ -486,6 +497,16 @@ mod tests {
         drop(AccountFile::open(folder.path()).unwrap());
         let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, [FILE_NAME]);
+    }
+
+    #[test]
+    fn file_belongs_to_the_owner_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        // Only root can give the folder away; for everybody else the two are the same anyway.
+        let _ = chown(folder.path(), Some(54321), Some(54321));
+        drop(AccountFile::open(folder.path()).unwrap());
+        let owner = |path: &Path| fs::metadata(path).map(|metadata| (metadata.uid(), metadata.gid())).unwrap();
+        assert_eq!(owner(&folder.path().join(FILE_NAME)).0, owner(folder.path()).0);
     }
 
     #[test]
