@@ -49,3 +49,13 @@ pub trait Presence {
     /// Waits until a lease that was taken here turns out to be another's, and says whose it was.
     fn lost(&self) -> LocalFuture<'_, Ticket>;
 }
+
+/// Compares a secret with a stored argon2id hash, elsewhere than on the I/O thread. With no hash it takes as long and says no.
+pub trait SecretVerifier {
+    /// Whether `secret` is the one that `hash` was made of. With no hash (the user is unknown) it takes as long as with
+    /// one and says no. An empty secret is always wrong.
+    ///
+    /// # Errors
+    /// When the hash is malformed, or too many secrets wait to be compared already.
+    fn verify(&self, hash: Option<String>, secret: SecretBytes) -> LocalFuture<'_, Result<bool, Unavailable>>;
+}
