@@ -4,4 +4,5 @@
 
 #![forbid(unsafe_code)]
 
+pub mod redis;
 pub mod stores;

@@ -49,3 +49,12 @@ pub trait Presence {
     /// Waits until a lease that was taken here turns out to be another's, and says whose it was.
     fn lost(&self) -> LocalFuture<'_, Ticket>;
 }
+
+/// Compares a secret with a stored argon2id hash, elsewhere than on the I/O thread. With no hash it takes as long and says no.
+pub trait SecretVerifier {
+    /// Whether `secret` is the one that `hash` (a PHC string) was made of.
+    ///
+    /// # Errors
+    /// When the hash cannot be read, or there are too many comparisons waiting.
+    fn verify(&self, hash: Option<String>, secret: SecretBytes) -> LocalFuture<'_, Result<bool, Unavailable>>;
+}
