@@ -12,6 +12,7 @@ mod login;
 pub mod node;
 mod outbox;
 mod pool;
+pub mod redis;
 mod seal;
 pub mod stores;
 pub mod transport;
