@@ -65,10 +65,10 @@ mod tests {
     }
 
     fn handle(packet: ClientPacket<'_, Sealed>) -> Sealed {
-        match packet {
-            ClientPacket::LoginRequest { secret, .. } => secret,
-            other => panic!("not a login: {other:?}"),
-        }
+        let ClientPacket::LoginRequest { secret, .. } = packet else {
+            panic!("not a login: {packet:?}");
+        };
+        secret
     }
 
     #[test]

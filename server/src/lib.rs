@@ -5,6 +5,8 @@
 pub mod cli;
 pub mod config;
 pub mod control;
+mod daemon;
+mod listener;
 pub mod prompt;
 pub mod stores;
 pub mod telemetry;

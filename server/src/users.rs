@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use lobbyd_core::name::UserName;
+use lobbyd_net::redis::KeyPattern;
 use unicode_width::UnicodeWidthStr;
 
 use crate::control::SOCKET_NAME;
@@ -68,8 +69,8 @@ pub enum StoreChoice {
     Redis {
         /// Where, and with which password: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`.
         url: String,
-        /// The key of a user, with `{user}` in the place of the name.
-        account_key: String,
+        /// The key of a user.
+        account_key: KeyPattern,
         /// What users log in with.
         authentication: Authentication,
     },
@@ -191,7 +192,7 @@ async fn open(settings: &UserSettings) -> anyhow::Result<Opened> {
     match &settings.store {
         StoreChoice::Embedded => open_embedded(&settings.data, hashing).await,
         StoreChoice::Redis { url, account_key, .. } => {
-            let users = RedisUsers::connect(url, account_key, hashing).await?;
+            let users = RedisUsers::connect(url, account_key.clone(), hashing).await?;
             Ok(Opened { users: Box::new(users), reach: Reach::Redis })
         }
     }

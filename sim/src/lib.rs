@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(not(tokio_unstable))]
-compile_error!("turmoil needs tokio's `tokio_unstable` cfg: build inside this workspace, whose .cargo/config.toml sets it");
+compile_error!(
+    "turmoil needs tokio's `tokio_unstable` cfg: build inside this workspace, whose .cargo/config.toml sets it"
+);
 
 pub mod network;

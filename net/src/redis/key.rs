@@ -1,9 +1,12 @@
 //! Which key of Redis is whose.
 
+use std::fmt;
+
 use lobbyd_core::name::UserName;
+use lobbyd_core::text::RawText;
 
 /// The most bytes in a key pattern.
-const PATTERN_BYTES_MAX: usize = 256;
+pub const PATTERN_BYTES_MAX: usize = 256;
 const PLACE: &str = "{user}";
 
 /// A key with a place for the user's name, such as `lobbyd:account:{user}`. The name goes in in lower case.
@@ -48,6 +51,37 @@ impl KeyPattern {
     pub fn key(&self, user: &UserName) -> String {
         [self.before.as_str(), user.as_str(), self.after.as_str()].concat()
     }
+
+    /// Whose key this is; `None` for one that is no user's, such as one with a name in upper case.
+    #[must_use]
+    pub fn user(&self, key: &[u8]) -> Option<UserName> {
+        let name = key.strip_prefix(self.before.as_bytes())?.strip_suffix(self.after.as_bytes())?;
+        let user = UserName::parse(RawText(name)).ok()?;
+        (user.as_str().as_bytes() == name).then_some(user)
+    }
+
+    /// A pattern for SCAN that finds every user's key, and little else.
+    #[must_use]
+    pub fn glob(&self) -> String {
+        format!("{}*{}", escape_glob(&self.before), escape_glob(&self.after))
+    }
+}
+
+impl fmt::Display for KeyPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{PLACE}{}", self.before, self.after)
+    }
+}
+
+fn escape_glob(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
 }
 
 #[cfg(test)]
@@ -58,6 +92,22 @@ mod tests {
     fn the_name_goes_in_in_lower_case() {
         let pattern = KeyPattern::parse("game:{user}:token").expect("a good pattern");
         assert_eq!(pattern.key(&"Alice".parse().expect("a good name")), "game:alice:token");
+    }
+
+    #[test]
+    fn glob_characters_of_a_pattern_stand_for_themselves() {
+        let pattern = KeyPattern::parse("a*:{user}:[x]").expect("a good pattern");
+        assert_eq!(pattern.glob(), "a\\*:*:\\[x\\]");
+        assert_eq!(pattern.to_string(), "a*:{user}:[x]");
+    }
+
+    #[test]
+    fn only_keys_of_users_name_one() {
+        let pattern = KeyPattern::parse("u:{user}:a").expect("a good pattern");
+        assert_eq!(pattern.user(b"u:alice:a"), "alice".parse().ok());
+        for other in [&b"u:Alice:a"[..], b"u::a", b"u:a", b"u:b:c:a", b"u:\xff:a", b"u:alice:b", b"x"] {
+            assert_eq!(pattern.user(other), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,6 @@ pub use accounts::{RedisAccounts, TOKEN_BYTES_MAX};
 pub use address::{AddressError, RedisAddress};
 pub use dial::{Dial, TcpDial};
 pub use error::{LinkError, LinkFault, ServerFault};
-pub use key::{KeyPattern, KeyPatternError};
+pub use key::{KeyPattern, KeyPatternError, PATTERN_BYTES_MAX};
 pub use link::{Link, LinkConfig, LinkState, LinkStats};
 pub use presence::{PresenceConfig, PresenceConfigError, PresenceStats, RedisPresence, scripts};

@@ -97,7 +97,7 @@ fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>) -> any
         Some(Command::Config(command)) => config::run(command, outer, environment),
         Some(Command::Completions(arguments)) => {
             outer.must_be_none("completions")?;
-            completions::run(arguments, &mut command())?;
+            completions::run(arguments, &mut self::command())?;
             Ok(Exit::Fine)
         }
     }
@@ -105,7 +105,7 @@ fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>) -> any
 
 fn serve(settings: Settings) -> anyhow::Result<Exit> {
     telemetry::init(settings.log.format, settings.log.levels.as_str())?;
-    serve::run(settings)?;
+    serve::run(&settings)?;
     Ok(Exit::Fine)
 }
 

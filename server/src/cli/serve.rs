@@ -1,8 +1,9 @@
 //! `lobbyd serve`.
 
 use crate::config::Settings;
+use crate::daemon;
 
 /// Serves until told to stop.
-pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
-    anyhow::bail!("serving on {:?} is not built yet", settings.server.listen)
+pub(super) fn run(settings: &Settings) -> anyhow::Result<()> {
+    daemon::run(settings)
 }

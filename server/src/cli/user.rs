@@ -22,7 +22,7 @@ pub(super) fn run(command: UserCommand, settings: &Settings) -> anyhow::Result<(
         Store::Embedded => StoreChoice::Embedded,
         Store::Redis(url) => StoreChoice::Redis {
             url: url.expose().to_owned(),
-            account_key: settings.redis.account_key.to_string(),
+            account_key: settings.redis.account_key.clone(),
             authentication: match settings.redis.auth {
                 RedisAuth::Argon2id => Authentication::Argon2id,
                 RedisAuth::Token => Authentication::Token,

@@ -135,7 +135,7 @@ fn every_type_of_setting_is_read_from_a_file() {
     assert_eq!(settings.limits.frame_bytes_max, Size::kib(32));
     assert_eq!(settings.limits.text_bytes_max, Size::bytes(1000));
     assert_eq!(settings.redis.auth, RedisAuth::Token);
-    assert_eq!(settings.redis.token_key.key("Ann".parse().unwrap()), "game:ann:token");
+    assert_eq!(settings.redis.token_key.key(&"Ann".parse().unwrap()), "game:ann:token");
     assert_eq!(settings.log.levels.as_str(), "warn,lobbyd=debug");
     assert_eq!(settings.log.format, LogFormat::Json);
 }

@@ -29,7 +29,6 @@ pub use self::document::{reference, sample};
 pub use self::error::{ConfigErrors, Origin, Problem};
 pub use self::levels::Levels;
 pub use self::load::{Flag, Sources};
-pub use self::pattern::KeyPattern;
 pub use self::room::RoomSettings;
 pub use self::secret::Secret;
 pub use self::size::Size;

@@ -8,10 +8,10 @@ use std::time::Duration;
 use lobbyd_core::config::{DuplicateLogin, FRAME_BYTES_LIMIT, FRAME_BYTES_MIN};
 use lobbyd_core::limits::COST_MAX;
 use lobbyd_core::text::Text;
+use lobbyd_net::redis::KeyPattern;
 
 use super::choice::{LogFormat, RedisAuth};
 use super::levels::Levels;
-use super::pattern::KeyPattern;
 use super::room::{RoomSettings, general_room};
 use super::size::Size;
 use super::store::Store;

@@ -9,4 +9,7 @@ pub mod directory;
 pub mod embedded;
 pub mod hasher;
 pub mod hashing;
+pub(crate) mod open;
 pub mod redis_users;
+
+pub(crate) use open::Stores;

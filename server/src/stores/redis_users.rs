@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use lobbyd_core::name::UserName;
+use lobbyd_net::redis::KeyPattern;
 use lobbyd_net::stores::{LocalFuture, Unavailable};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, FromRedisValue, RedisError, Script};
@@ -15,15 +16,13 @@ use super::hashing::HashPool;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many keys Redis looks at between answers, and how many users it is asked about at a time.
 const PAGE_USERS: usize = 500;
-/// What stands for the user's name in the pattern of keys.
-const PLACEHOLDER: &str = "{user}";
 
 /// Users in Redis: each a hash at a key of its own, with the fields `hash` (argon2id, a PHC string), `nickname`
 /// (optional), `administrator` (`1` or `0`) and `created` (seconds since 1970, optional).
 pub struct RedisUsers {
     connection: MultiplexedConnection,
     address: String,
-    account_key: AccountKey,
+    account_key: KeyPattern,
     hashing: HashPool,
 }
 
@@ -36,11 +35,6 @@ pub enum ConnectError {
          store's address"
     )]
     Url(String),
-    /// The pattern of keys is none.
-    #[error(
-        "the pattern of account keys {0:?} does not hold {PLACEHOLDER} exactly once; correct it in the configuration"
-    )]
-    AccountKey(String),
     /// Redis cannot be reached, or does not let us in.
     #[error("Redis at {address} cannot be used: {reason}; see that it runs, and that address and password are right")]
     Connect {
@@ -52,14 +46,11 @@ pub enum ConnectError {
 }
 
 impl RedisUsers {
-    /// Connects to the Redis at `url`, in which the key of a user is `account_key` with the name (in lower case) in the
-    /// place of `{user}`. Needs a tokio runtime with I/O and time.
+    /// Connects to the Redis at `url`, with accounts at the keys of `account_key`. Needs a tokio runtime with I/O and time.
     ///
     /// # Errors
-    /// When one of the two is malformed, or Redis cannot be reached within seconds.
-    pub async fn connect(url: &str, account_key: &str, hashing: HashPool) -> Result<Self, ConnectError> {
-        let account_key =
-            AccountKey::parse(account_key).ok_or_else(|| ConnectError::AccountKey(account_key.to_owned()))?;
+    /// When the URL is malformed, or Redis cannot be reached within seconds.
+    pub async fn connect(url: &str, account_key: KeyPattern, hashing: HashPool) -> Result<Self, ConnectError> {
         // The kind only: the text of the error may quote the URL.
         let client = Client::open(url).map_err(|error| ConnectError::Url(error.category().to_owned()))?;
         let address = shown(client.get_connection_info().addr());
@@ -81,7 +72,7 @@ impl RedisUsers {
     /// Runs a script on the key of `user`. It says whether it changed anything.
     async fn change(&self, user: UserName, script: &str, arguments: &[&str]) -> Result<bool, DirectoryError> {
         let script = Script::new(script);
-        let mut call = script.key(self.account_key.key(user));
+        let mut call = script.key(self.account_key.key(&user));
         for argument in arguments {
             call.arg(*argument);
         }
@@ -98,7 +89,7 @@ impl RedisUsers {
             scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(PAGE_USERS).arg("TYPE").arg("hash");
             let (next, keys): (u64, Vec<Vec<u8>>) =
                 scan.query_async(&mut self.connection.clone()).await.map_err(|error| self.unavailable(&error))?;
-            names.extend(keys.iter().filter_map(|key| self.account_key.name(key)));
+            names.extend(keys.iter().filter_map(|key| self.account_key.user(key)));
             if next == 0 {
                 break;
             }
@@ -113,7 +104,7 @@ impl RedisUsers {
     async fn entries(&self, names: &[UserName]) -> Result<Vec<UserEntry>, DirectoryError> {
         let mut questions = redis::pipe();
         for name in names {
-            let question = questions.cmd("HMGET").arg(self.account_key.key(*name));
+            let question = questions.cmd("HMGET").arg(self.account_key.key(name));
             question.arg("hash").arg("nickname").arg("administrator").arg("created");
         }
         let answers: Vec<[Option<Vec<u8>>; 4]> = self.ask(&questions).await?;
@@ -211,74 +202,19 @@ fn shown(address: &ConnectionAddr) -> String {
     }
 }
 
-/// How a user's key is spelled: the name in lower case, with text before and after it.
-struct AccountKey {
-    before: String,
-    after: String,
-}
-
-impl AccountKey {
-    fn parse(pattern: &str) -> Option<Self> {
-        let (before, after) = pattern.split_once(PLACEHOLDER)?;
-        let is_once = !after.contains(PLACEHOLDER);
-        is_once.then(|| Self { before: before.to_owned(), after: after.to_owned() })
-    }
-
-    fn key(&self, user: UserName) -> String {
-        format!("{}{user}{}", self.before, self.after)
-    }
-
-    /// Whose key this is; `None` for one that is no user's, such as one with a name in upper case.
-    fn name(&self, key: &[u8]) -> Option<UserName> {
-        let name = key.strip_prefix(self.before.as_bytes())?.strip_suffix(self.after.as_bytes())?;
-        let name = std::str::from_utf8(name).ok()?;
-        name.parse().ok().filter(|user: &UserName| user.as_str() == name)
-    }
-
-    /// A pattern for SCAN that finds every user's key, and little else.
-    fn glob(&self) -> String {
-        format!("{}*{}", escape_glob(&self.before), escape_glob(&self.after))
-    }
-}
-
-fn escape_glob(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn key_pattern_holds_the_place_of_the_name_once() {
-        assert!(AccountKey::parse("game:account").is_none());
-        assert!(AccountKey::parse("{user}:{user}").is_none());
-        let pattern = AccountKey::parse("a*:{user}:[x]").unwrap();
-        assert_eq!(pattern.key("Alice".parse().unwrap()), "a*:alice:[x]");
-        assert_eq!(pattern.glob(), "a\\*:*:\\[x\\]");
-    }
-
-    #[test]
-    fn only_keys_of_users_name_one() {
-        let pattern = AccountKey::parse("u:{user}:a").unwrap();
-        assert_eq!(pattern.name(b"u:alice:a"), Some("alice".parse().unwrap()));
-        for other in [&b"u:Alice:a"[..], b"u::a", b"u:a", b"u:b:c:a", b"u:\xff:a", b"u:alice:b", b"x"] {
-            assert_eq!(pattern.name(other), None, "{other:?}");
-        }
-    }
 
     #[tokio::test]
     async fn bad_url_is_refused_without_being_shown() {
         let hashing = || HashPool::new(1, 1, super::super::hasher::HashParameters::default()).unwrap();
         for url in ["hush", "http://:hush@localhost", "redis://:hush@:x"] {
-            let error = RedisUsers::connect(url, "u:{user}", hashing()).await.err().unwrap().to_string();
+            let error = RedisUsers::connect(url, KeyPattern::parse("u:{user}").unwrap(), hashing())
+                .await
+                .err()
+                .unwrap()
+                .to_string();
             assert!(error.starts_with("the address of Redis is not of the form") && !error.contains("hush"), "{error}");
         }
     }

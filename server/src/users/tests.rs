@@ -99,7 +99,7 @@ fn with_tokens_users_are_administered_elsewhere() {
         data: PathBuf::from("nowhere"),
         store: StoreChoice::Redis {
             url: "redis://localhost".into(),
-            account_key: "u:{user}".into(),
+            account_key: KeyPattern::parse("u:{user}").unwrap(),
             authentication: Authentication::Token,
         },
         hashing: cheap(),
