@@ -62,7 +62,7 @@ impl RedisServer {
     }
 
     async fn users(&self) -> RedisUsers {
-        RedisUsers::connect(&self.url(), ACCOUNT_KEY, hashing()).await.unwrap()
+        RedisUsers::connect(&self.url(), account_key(), hashing()).await.unwrap()
     }
 
     async fn connection(&self) -> MultiplexedConnection {
@@ -185,7 +185,7 @@ async fn list_is_sorted_and_has_no_other_keys() {
 #[tokio::test]
 async fn what_is_wrong_with_redis_is_said_without_its_password() {
     let server = RedisServer::start().await;
-    let connect = async |url: String| RedisUsers::connect(&url, ACCOUNT_KEY, hashing()).await.err().unwrap();
+    let connect = async |url: String| RedisUsers::connect(&url, account_key(), hashing()).await.err().unwrap();
     let address = format!("127.0.0.1:{}", server.port);
     let error = connect(format!("redis://:gossip@{address}")).await;
     assert!(matches!(error, ConnectError::Connect { .. }));
