@@ -1,9 +1,10 @@
 //! The engine's parts must fit together: what a restored snapshot is asked, and tests ask after every step.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::BTreeSet;
 
 use crate::deadline::Deadline;
-use crate::engine::Engine;
+use crate::engine::{Engine, SILENT_INTERVALS_MAX};
+use crate::id::UserId;
 use crate::session::State;
 
 impl Engine {
@@ -14,18 +15,19 @@ impl Engine {
     /// Says what does not fit.
     pub fn check(&self) -> Result<(), &'static str> {
         fits(self.config.validate().is_ok(), "the configuration cannot hold")?;
+        self.sessions.check()?;
         self.check_sessions()?;
+        self.lobby.check(&self.config)?;
         self.check_rooms()?;
-        self.check_deadlines()
+        self.check_deadlines()?;
+        let remembered = self.attempts.remembered().max(self.connects.len());
+        fits(remembered <= self.config.remembered_max as usize, "more attempts are remembered than allowed")
     }
 
     fn check_sessions(&self) -> Result<(), &'static str> {
-        let (mut count, mut pending, mut online) = (0_u32, 0_u32, 0_u32);
-        let mut by_address = BTreeMap::new();
+        let (mut pending, mut online) = (0_u32, 0_u32);
+        let mut serials = BTreeSet::new();
         for session in self.sessions.iter() {
-            count += 1;
-            *by_address.entry(session.address).or_insert(0_u32) += 1;
-            fits(self.sessions.get(session.id).is_some(), "a session is not in its slot")?;
             fits(session.heard_at <= self.now, "a session was heard in the future")?;
             match &session.state {
                 State::AwaitingHello | State::Anonymous => {
@@ -34,14 +36,19 @@ impl Engine {
                 State::LoginPending(login) => {
                     pending += 1;
                     fits(login.ticket.session == session.id, "a login waits in another session")?;
+                    fits(self.attempts.has_issued(login.ticket.serial), "a ticket was never issued")?;
+                    fits(serials.insert(login.ticket.serial), "a ticket was issued twice")?;
                     fits(session.login_at.is_some(), "a login may wait for ever")?;
                 }
                 State::Online(user) => {
                     online += 1;
                     fits(session.login_at.is_none(), "a logged-in session must still log in")?;
                     fits(user.ticket.session == session.id, "a login belongs to another session")?;
-                    let mut sessions = self.users.sessions(user.name);
-                    fits(sessions.any(|other| other == session.id), "an online user is not in the directory")?;
+                    fits(self.attempts.has_issued(user.ticket.serial), "a ticket was never issued")?;
+                    fits(serials.insert(user.ticket.serial), "a ticket was issued twice")?;
+                    fits(user.id == UserId(user.ticket.serial), "a login has another login's number")?;
+                    let is_known = self.users.holds(user.name, user.id, session.id);
+                    fits(is_known, "an online user is not in the directory")?;
                     if let Some(number) = user.room {
                         let member = self.lobby.room(number).and_then(|room| room.member(user.id));
                         let is_there = member.is_some_and(|member| member.session == session.id);
@@ -50,14 +57,10 @@ impl Engine {
                 }
             }
         }
-        fits(count == self.sessions.count(), "sessions are counted wrongly")?;
-        fits(count <= self.config.sessions_max, "there are more sessions than allowed")?;
+        fits(self.sessions.count() <= self.config.sessions_max, "there are more sessions than allowed")?;
         fits(pending == self.attempts.pending(), "pending logins are counted wrongly")?;
         fits(online == self.users.count(), "the directory holds users who are not online")?;
-        fits(online <= self.config.users_max, "there are more users online than allowed")?;
-        fits(by_address.len() == self.sessions.addresses(), "addresses are remembered without sessions")?;
-        let counted = by_address.iter().all(|(address, count)| self.sessions.count_from(*address) == *count);
-        fits(counted, "sessions are counted wrongly by address")
+        fits(online <= self.config.users_max, "there are more users online than allowed")
     }
 
     fn check_rooms(&self) -> Result<(), &'static str> {
@@ -71,7 +74,9 @@ impl Engine {
             fits(owner_is_there, "a room's owner is not in it")?;
             let owned = room.owner.is_some() || room.is_empty() || room.is_fixed();
             fits(owned, "a created room has members and no owner")?;
+            let mut sessions = BTreeSet::new();
             for member in room.members() {
+                fits(sessions.insert(member.session), "a member is in a room twice")?;
                 let online = self.sessions.online(member.session);
                 let is_here = online.is_ok_and(|user| user.room == Some(room.number) && user.id == member.user.id);
                 fits(is_here, "a room's member is elsewhere")?;
@@ -88,10 +93,16 @@ impl Engine {
         };
         for session in self.sessions.iter() {
             let heartbeat_at = session.heartbeat_at.ok_or("a session may be silent for ever")?;
+            let silent_at = session.heard_at + self.config.heartbeat_interval * SILENT_INTERVALS_MAX;
+            fits(heartbeat_at <= silent_at, "a session may be silent for too long")?;
             check(heartbeat_at, Deadline::Heartbeat(session.id))?;
             if let Some(at) = session.login_at {
                 check(at, Deadline::Login(session.id))?;
             }
+            fits(
+                session.drain_at.is_some() == self.is_draining(),
+                "a session outlives the server, or it does not drain",
+            )?;
             if let Some(at) = session.drain_at {
                 check(at, Deadline::DrainSession(session.id))?;
             }
@@ -108,6 +119,6 @@ impl Engine {
     }
 }
 
-fn fits(holds: bool, otherwise: &'static str) -> Result<(), &'static str> {
+pub(crate) fn fits(holds: bool, otherwise: &'static str) -> Result<(), &'static str> {
     if holds { Ok(()) } else { Err(otherwise) }
 }

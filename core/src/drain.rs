@@ -30,7 +30,7 @@ impl Engine {
         self.drain = Some(Drain { end_at: Some(end_at) });
         self.deadlines.arm(end_at, Deadline::DrainEnd);
         // The last tenth is left for those whose farewell takes time to be sent.
-        let spread = within * 9 / 10;
+        let spread = within / 10 * 9;
         for session in self.sessions.iter_mut() {
             let after = self.random.below(spread);
             let at = self.now + after;

@@ -37,7 +37,7 @@ pub struct Engine {
     pub(crate) attempts: Attempts,
     pub(crate) deadlines: Deadlines,
     pub(crate) drain: Option<Drain>,
-    connects: Remembered<AddressKey>,
+    pub(crate) connects: Remembered<AddressKey>,
 }
 
 /// How many of what there are.
@@ -83,7 +83,7 @@ impl Engine {
         }
     }
 
-    /// Takes one input at a time. Deadlines that are due by `now` fire first. A `now` before the previous one counts as
+    /// Takes one input at a time. Deadlines that are due by `now` fire first (after a stall has put them off). A `now` before the previous one counts as
     /// the previous one. Cannot fail: a bad request is answered.
     ///
     /// # Panics
@@ -91,7 +91,7 @@ impl Engine {
     /// what a client sends.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>, actions: &mut Actions) {
         if let Input::Stalled { gap } = input {
-            // Before the deadlines that came due while nothing ran.
+            // Before the deadlines are looked at, many of which only the stall has made due.
             self.stalled(now, gap);
         }
         self.handle_timeout(now, actions);
@@ -103,6 +103,7 @@ impl Engine {
             Input::OutboxFull { session } => self.close(session, CloseReason::SlowConsumer, actions),
             Input::LoginVerdict { ticket, user, verdict } => self.login_verdict(ticket, user, verdict, actions),
             Input::PresenceLost { ticket } => self.presence_lost(ticket, actions),
+            // Done above.
             Input::Stalled { .. } => {}
             Input::Admin(Admin::Drain { within }) => self.drain(within, actions),
             Input::Admin(Admin::Stop) => self.stop(actions),
@@ -113,7 +114,7 @@ impl Engine {
 
     /// Fires the deadlines that are due by `now`, in the order of their moments.
     pub fn handle_timeout(&mut self, now: Instant, actions: &mut Actions) {
-        self.now = self.now.max(now);
+        self.advance(now);
         while let Some(deadline) = self.deadlines.pop_due(self.now) {
             match deadline {
                 Deadline::Heartbeat(session) => self.heartbeat_due(session, actions),
@@ -161,6 +162,10 @@ impl Engine {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now).min(Instant::LAST);
     }
 
     fn connected(&mut self, session: SessionId, address: IpAddr, actions: &mut Actions) {
@@ -221,6 +226,13 @@ impl Engine {
         };
         session.heard_at = self.now;
         session.pinged = false;
+        let silent_at = self.now + self.config.heartbeat_interval;
+        if let Some(at) = session.heartbeat_at.filter(|at| *at > silent_at) {
+            // After a ping the deadline stood at the end of a silence that is over now.
+            session.heartbeat_at = Some(silent_at);
+            self.deadlines.disarm(at, Deadline::Heartbeat(id));
+            self.deadlines.arm(silent_at, Deadline::Heartbeat(id));
+        }
         if session.flood.spend(self.now, self.config.flood, cost(packet)).is_err() {
             if session.flood_refusals.spend(self.now, self.config.flood_refusals, 1).is_err() {
                 self.close(id, CloseReason::Flooding, actions);
@@ -341,22 +353,25 @@ impl Engine {
         let next_at = session.heard_at + if silence < interval { interval } else { silence_max };
         session.heartbeat_at = Some(next_at);
         self.deadlines.arm(next_at, Deadline::Heartbeat(id));
-        if silence >= interval && !session.pinged {
+        // Who has not said Hello may not say Pong yet: the time for logging in bounds that silence.
+        let can_answer = session.state != State::AwaitingHello;
+        if silence >= interval && !session.pinged && can_answer {
             session.pinged = true;
             actions.send(id, ServerPacket::Ping { nonce: self.random.next() });
         }
     }
 
-    /// Time in which the server itself did not run is held against nobody: not as silence, not as slowness to log in.
+    /// While the server itself did not run, nobody could be heard, log in, or get a verdict: what waits for that
+    /// waits so much longer.
     fn stalled(&mut self, now: Instant, gap: Duration) {
-        self.now = self.now.max(now);
+        self.advance(now);
         for session in self.sessions.iter_mut() {
             session.heard_at = (session.heard_at + gap).min(self.now);
             if let Some(at) = session.login_at {
-                let later = at + gap;
+                let later_at = at + gap;
+                session.login_at = Some(later_at);
                 self.deadlines.disarm(at, Deadline::Login(session.id));
-                self.deadlines.arm(later, Deadline::Login(session.id));
-                session.login_at = Some(later);
+                self.deadlines.arm(later_at, Deadline::Login(session.id));
             }
         }
     }
@@ -367,7 +382,7 @@ fn is_answered_while_login_is_pending(packet: &ClientPacket<'_, Sealed>) -> bool
 }
 
 /// A session that has been silent for this many heartbeat intervals is closed (DESIGN section 4).
-const SILENT_INTERVALS_MAX: u32 = 3;
+pub(crate) const SILENT_INTERVALS_MAX: u32 = 3;
 
 /// Why a packet is not taken up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -60,7 +60,8 @@ pub enum Input<'a> {
         ticket: Ticket,
     },
     /// The process did not run for this long (stopped, or the machine suspended), so that silence in that time says
-    /// nothing about the clients.
+    /// nothing about the clients. To be handed in before anything else, with the time after the stall: it puts off the
+    /// deadlines for being heard, for logging in and for verdicts before it lets any fire.
     Stalled {
         /// For how long.
         gap: Duration,

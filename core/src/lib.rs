@@ -26,6 +26,7 @@ pub mod lobby;
 mod login;
 pub mod name;
 pub mod packet;
+mod pairs;
 mod random;
 mod room;
 mod session;

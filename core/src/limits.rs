@@ -4,10 +4,11 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::IpAddr;
 use core::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::{ConfigError, within};
 use crate::packet::ClientPacket;
+use crate::pairs;
 use crate::time::{Instant, nanos};
 
 /// How often something may happen: up to `burst` times at once, and again once every `interval`.
@@ -95,7 +96,7 @@ pub fn cost<S>(packet: &ClientPacket<'_, S>) -> u32 {
 }
 
 /// Budgets by key that outlive sessions. Bounded: a full one forgets the key that would be forgotten soonest anyway.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Remembered<K: Ord> {
     budgets: BTreeMap<K, Budget>,
     /// The same, by the moment at which each is full again and so no longer worth remembering.
@@ -105,6 +106,21 @@ pub(crate) struct Remembered<K: Ord> {
 impl<K: Ord> Default for Remembered<K> {
     fn default() -> Self {
         Self { budgets: BTreeMap::new(), by_age: BTreeSet::new() }
+    }
+}
+
+/// Only the budgets are stored: the rest follows from them.
+impl<K: Ord + Serialize> Serialize for Remembered<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        pairs::serialize(&self.budgets, serializer)
+    }
+}
+
+impl<'de, K: Ord + Copy + Deserialize<'de>> Deserialize<'de> for Remembered<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let budgets: BTreeMap<K, Budget> = pairs::deserialize(deserializer)?;
+        let by_age = budgets.iter().map(|(key, budget)| (*budget, *key)).collect();
+        Ok(Self { budgets, by_age })
     }
 }
 
@@ -125,6 +141,11 @@ impl<K: Ord + Copy> Remembered<K> {
             self.set(key, budget);
             self.forget(now, u32::MAX);
         }
+    }
+
+    /// How many keys are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.budgets.len()
     }
 
     fn set(&mut self, key: K, budget: Budget) {

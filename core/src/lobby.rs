@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Actions;
+use crate::check::fits;
 use crate::config::{Config, PACKET_HEAD_BYTES_MAX};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
@@ -76,6 +77,35 @@ impl Lobby {
     pub(crate) fn member_count(&self) -> u32 {
         // Not more than there are sessions, which are counted by a `u32`.
         self.rooms.values().map(|room| room.members().len() as u32).sum()
+    }
+
+    /// Whether the directory's parts fit together, and to the configuration.
+    pub(crate) fn check(&self, config: &Config) -> Result<(), &'static str> {
+        let mut created_by = BTreeMap::new();
+        for (number, room) in &self.rooms {
+            fits(room.number == *number, "a room is filed under another number")?;
+            let is_configured = config.fixed_rooms.iter().any(|fixed| fixed.number == *number);
+            fits(room.is_fixed() == is_configured, "a room of the configuration can be cleaned up, or another cannot")?;
+            fits(room.capacity <= config.room_members_max, "a room's capacity is over the limit")?;
+            if let Some(creator) = room.creator {
+                *created_by.entry(creator).or_insert(0_u32) += 1;
+            }
+        }
+        let are_there = config.fixed_rooms.iter().all(|fixed| self.rooms.contains_key(&fixed.number));
+        fits(are_there, "a room of the configuration is missing")?;
+        fits(created_by == self.created_by, "created rooms are counted wrongly")?;
+        fits(self.reserved == config.reserved_room_numbers(), "room numbers are reserved wrongly")?;
+        fits(self.numbers_used >= self.reserved, "reserved room numbers are given away")?;
+        let created = self.rooms.keys().map(|number| number.0).filter(|number| *number > self.reserved);
+        let mut numbers: Vec<_> = self.free.iter().copied().chain(created).collect();
+        numbers.sort_unstable();
+        // Each number once, and none left out.
+        let all_used = (self.reserved + 1)..=self.numbers_used;
+        fits(numbers.iter().copied().eq(all_used), "a room number is lost, or both free and in use")?;
+        let last_is_free = self.free.last().is_some_and(|number| *number == self.numbers_used);
+        fits(!last_is_free, "free room numbers at the end are remembered")?;
+        let remembered = self.creations.len().max(self.password_failures.len());
+        fits(remembered <= config.remembered_max as usize, "more attempts are remembered than allowed")
     }
 
     /// Applies an event to a room that exists.

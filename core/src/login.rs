@@ -27,6 +27,16 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
+    /// Whether a ticket with this number may exist.
+    pub(crate) fn has_issued(&self, serial: u64) -> bool {
+        (1..=self.last_serial).contains(&serial)
+    }
+
+    /// The most keys that are remembered of one kind.
+    pub(crate) fn remembered(&self) -> usize {
+        self.by_user.len().max(self.by_address.len())
+    }
+
     /// How many logins wait for their verdict.
     pub(crate) fn pending(&self) -> u32 {
         self.pending
@@ -54,7 +64,7 @@ impl Engine {
             return Err(Code::Draining);
         }
         let user = UserName::parse(user).map_err(|_| Code::NameInvalid)?;
-        self.check_room_for(user)?;
+        self.check_place_for(user)?;
         if self.attempts.pending >= self.config.logins_pending_max {
             return Err(Code::ServerFull);
         }
@@ -74,7 +84,7 @@ impl Engine {
     }
 
     /// Whether one more login of this user has a place. Asked before the store is, and again on its verdict.
-    fn check_room_for(&self, user: UserName) -> Result<(), Code> {
+    fn check_place_for(&self, user: UserName) -> Result<(), Code> {
         let is_online = self.users.is_online(user);
         let replaces = is_online && self.config.duplicate_login == DuplicateLogin::NewestWins;
         if self.users.count() >= self.config.users_max && !replaces {
@@ -86,8 +96,8 @@ impl Engine {
         Ok(())
     }
 
-    /// An attempt is paid for when it begins, so that many at once do not all pass, and paid back unless the secret
-    /// proves wrong.
+    /// An attempt is paid for when it begins, so that many at once do not all pass. It is paid back when its verdict is
+    /// anything but a wrong secret, or does not come in time; not when the client stops waiting for it.
     fn spend_attempt(&mut self, id: SessionId, user: UserName) -> Result<(), Code> {
         let Some(session) = self.sessions.get(id) else {
             return Err(Code::NotLoggedIn);
@@ -141,12 +151,14 @@ impl Engine {
         Some(pending)
     }
 
-    /// The store's answer. One that no session waits for any more changes nothing; if it carries a lease, that goes back.
+    /// The store's answer. One that no session waits for any more changes nothing; if it carries a lease, that goes
+    /// back, unless an earlier answer with the same ticket has brought it to a session that is online by it.
     pub(crate) fn login_verdict(&mut self, ticket: Ticket, user: UserName, verdict: Verdict, actions: &mut Actions) {
         let id = ticket.session;
         let is_asked = |pending: &PendingLogin| pending.ticket == ticket && pending.user == user;
         let Some(pending) = self.take_pending(id, is_asked) else {
-            if matches!(verdict, Verdict::Accepted { leased: true, .. }) {
+            let is_in_use = self.sessions.online(id).is_ok_and(|online| online.ticket == ticket && online.leased);
+            if matches!(verdict, Verdict::Accepted { leased: true, .. }) && !is_in_use {
                 actions.push(Action::ReleasePresence { ticket, user });
             }
             return;
@@ -175,7 +187,7 @@ impl Engine {
         if self.is_draining() {
             return Err(Code::Draining);
         }
-        self.check_room_for(user)
+        self.check_place_for(user)
     }
 
     fn go_online(

@@ -57,7 +57,7 @@ pub enum ClientPacket<'a, S = Secret<'a>> {
         request: RequestId,
         /// The lowest room number wanted.
         from: RoomNumber,
-        /// The most rooms wanted.
+        /// The most rooms wanted; 0 for as many as a page holds.
         limit: u32,
     },
     /// Creates a room and enters it.
@@ -211,7 +211,8 @@ pub enum ServerPacket {
         version_max: u32,
         /// The server's name, for people.
         server: Text,
-        /// A connection on which no complete packet arrives for this long is pinged, after three times this closed.
+        /// A connection on which, after `Hello`, no complete packet arrives for this long is pinged; one on which none
+        /// arrives for three times this is closed.
         heartbeat_interval_ms: u32,
         /// The most bytes in a frame's payload, both ways.
         frame_bytes_max: u32,

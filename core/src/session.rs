@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::fits;
 use crate::id::{RequestId, RoomNumber, SessionId, Ticket, UserId};
 use crate::limits::{AddressKey, Budget};
 use crate::name::UserName;
@@ -89,6 +90,7 @@ pub(crate) struct Sessions {
     slots: Vec<Option<Session>>,
     count: u32,
     /// How many there are from each address.
+    #[serde(with = "crate::pairs")]
     by_address: BTreeMap<AddressKey, u32>,
 }
 
@@ -158,14 +160,24 @@ impl Sessions {
         self.slots.iter_mut().flatten()
     }
 
-    pub(crate) fn addresses(&self) -> usize {
-        self.by_address.len()
+    /// Whether the counts are those of the sessions, and every session is in the slot that its name says.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        let mut by_address = BTreeMap::new();
+        for (index, slot) in self.slots.iter().enumerate() {
+            if let Some(session) = slot {
+                fits(session.id.index as usize == index, "a session is not in its slot")?;
+                *by_address.entry(session.address).or_insert(0_u32) += 1;
+            }
+        }
+        fits(self.iter().count() == self.count as usize, "sessions are counted wrongly")?;
+        fits(by_address == self.by_address, "sessions are counted wrongly by address")
     }
 }
 
 /// Who is online, by name. Where duplicate logins are allowed, one name may be online many times.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Users {
+    #[serde(with = "crate::pairs")]
     online: BTreeMap<(UserName, UserId), SessionId>,
 }
 
@@ -183,6 +195,11 @@ impl Users {
     /// The sessions of that user, the longest-standing first.
     pub(crate) fn sessions(&self, name: UserName) -> impl Iterator<Item = SessionId> {
         self.online.range((name, UserId(0))..=(name, UserId(u64::MAX))).map(|(_, session)| *session)
+    }
+
+    /// Whether that login of that user is this session's.
+    pub(crate) fn holds(&self, name: UserName, id: UserId, session: SessionId) -> bool {
+        self.online.get(&(name, id)) == Some(&session)
     }
 
     pub(crate) fn is_online(&self, name: UserName) -> bool {

@@ -7,13 +7,16 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A moment: nanoseconds since an origin that the caller chose. 64 bits last for 584 years.
+/// A moment: nanoseconds since an origin that the caller chose. The engine's time stands still after 292 years, half of
+/// what 64 bits can count, so that no deadline falls on the end of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Instant(u64);
 
 impl Instant {
     /// The origin.
     pub const ZERO: Self = Self(0);
+    /// The last moment that the engine's time reaches.
+    pub(crate) const LAST: Self = Self(u64::MAX / 2);
 
     /// The moment `nanos` nanoseconds after the origin.
     #[must_use]

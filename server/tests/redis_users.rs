@@ -9,6 +9,7 @@ use lobbyd::stores::hasher::HashParameters;
 use lobbyd::stores::hashing::HashPool;
 use lobbyd::stores::redis_users::{ConnectError, RedisUsers};
 use lobbyd_core::name::UserName;
+use lobbyd_net::redis::KeyPattern;
 use lobbyd_net::stores::{SecretBytes, SecretVerifier};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncTypedCommands, Client};
@@ -16,6 +17,10 @@ use tempfile::TempDir;
 
 /// Has characters that mean something in a pattern of Redis.
 const ACCOUNT_KEY: &str = "game[1]*:{user}:account";
+
+fn account_key() -> KeyPattern {
+    KeyPattern::parse(ACCOUNT_KEY).unwrap()
+}
 const REDIS_PASSWORD: &str = "hush";
 
 struct RedisServer {

@@ -1,0 +1,3 @@
+//! The engine's behaviour as transcripts: what goes in, exactly what comes out, and nothing besides.
+
+mod support;
