@@ -1,8 +1,9 @@
 //! The control socket: a Unix socket in the data folder by which `lobbyd user` reaches the daemon that has the embedded
 //! store open. Only the user whom the daemon runs as (and root) can connect to it.
 //!
-//! One request to a connection, as one line of JSON, and one line in answer ([`protocol`]). The daemon's side ([`ControlSocket`])
-//! runs on a thread of its own, since changes wait for the disk; the other side is [`client::ControlClient`].
+//! One request to a connection, as one line of JSON, and one line in answer ([`protocol`]). The daemon's side, a
+//! [`ControlSocket`], runs on a thread of its own, since changes wait for the disk; the other side is a
+//! [`client::ControlClient`].
 
 pub mod client;
 pub mod protocol;

@@ -18,7 +18,7 @@ use crate::stores::directory::{PASSWORD_BYTES_MAX, Password};
 pub fn new_password(user: UserName) -> anyhow::Result<Password> {
     let input = io::stdin();
     if input.is_terminal() {
-        return ask_twice(user, |question| rpassword::prompt_password(question));
+        return ask_twice(user, rpassword::prompt_password);
     }
     // Past the buffer of `io::stdin`, which would keep the password, and take more than its line.
     let mut input = File::from(input.as_fd().try_clone_to_owned().context("the standard input cannot be read")?);

@@ -1,5 +1,7 @@
 //! The control socket end to end: a served store on one side, the client or raw bytes on the other.
 
+#![expect(clippy::unwrap_used, reason = "in helpers of tests too, a panic is how a test fails")]
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -66,7 +68,7 @@ fn new_user(user: &str, bytes: &[u8]) -> NewUser {
 }
 
 fn bind_error(folder: &Path) -> io::Error {
-    ControlSocket::bind(folder).err().expect("it must not bind")
+    ControlSocket::bind(folder).expect_err("it must not bind")
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The embedded store as a user of the crate sees it: real files, real processes that are killed.
 
+#![expect(clippy::unwrap_used, reason = "in helpers of tests too, a panic is how a test fails")]
+
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,7 @@
 //! Users in a real Redis, which the test starts on a port that the system chooses.
 
+#![expect(clippy::unwrap_used, reason = "in helpers of tests too, a panic is how a test fails")]
+
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

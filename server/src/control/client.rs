@@ -29,18 +29,22 @@ impl ControlClient {
     /// When there is a socket that cannot be connected to, for instance because it belongs to another user.
     pub async fn find(folder: &Path) -> io::Result<Option<Self>> {
         let path = folder.join(SOCKET_NAME);
-        match connect(&path).await {
-            Ok(_) => Ok(Some(Self { path })),
-            Err(error) => match error.kind() {
-                // The last: there can be no socket with so long a name.
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::InvalidInput => Ok(None),
-                io::ErrorKind::PermissionDenied => Err(io::Error::new(
-                    error.kind(),
-                    format!("{} belongs to another user: run this as the user whom lobbyd runs as", path.display()),
-                )),
-                kind => Err(io::Error::new(kind, format!("{} cannot be connected to: {error}", path.display()))),
-            },
+        let Err(error) = connect(&path).await else { return Ok(Some(Self { path })) };
+        let kind = error.kind();
+        // The last: there can be no socket with so long a name.
+        let nobody = [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused, io::ErrorKind::InvalidInput];
+        if nobody.contains(&kind) {
+            return Ok(None);
         }
+        let path = path.display();
+        Err(io::Error::new(
+            kind,
+            if kind == io::ErrorKind::PermissionDenied {
+                format!("{path} belongs to another user: run this as the user whom lobbyd runs as")
+            } else {
+                format!("{path} cannot be connected to: {error}")
+            },
+        ))
     }
 
     async fn ask(&self, command: Command) -> Result<Answer, DirectoryError> {

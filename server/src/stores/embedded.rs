@@ -132,3 +132,28 @@ fn entry(user: UserName, record: Record) -> UserEntry {
 fn unavailable(Unavailable(text): Unavailable) -> DirectoryError {
     DirectoryError::Unavailable(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stores::hasher::HashParameters;
+
+    #[tokio::test]
+    async fn malformed_hash_is_told_with_the_name_of_its_user_and_never_lets_anybody_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let hashing = HashPool::new(1, 8, HashParameters::new(8, 1, 1).unwrap()).unwrap();
+        let accounts = EmbeddedAccounts::open(folder.path(), hashing).unwrap();
+        let user: UserName = "alice".parse().unwrap();
+        assert!(accounts.file.insert(user, &Record::new("hush".into(), None, true, 0)).unwrap());
+        for secret in ["hush", "", "other"] {
+            let answer = accounts.verify(user, SecretBytes::new(secret.as_bytes().to_vec())).await;
+            if secret.is_empty() {
+                assert_eq!(answer, Ok(None));
+                continue;
+            }
+            let text = "user \"alice\" cannot log in: its stored password hash is not a PHC string; set its password \
+                        again (`lobbyd user passwd`)";
+            assert_eq!(answer, Err(Unavailable(text.into())));
+        }
+    }
+}
