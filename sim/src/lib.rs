@@ -8,4 +8,5 @@ compile_error!(
     "turmoil needs tokio's `tokio_unstable` cfg: build inside this workspace, whose .cargo/config.toml sets it"
 );
 
+pub mod accounts;
 pub mod network;
