@@ -1,6 +1,7 @@
 //! What can go wrong between this daemon and Redis.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, ServerError, Value};
@@ -94,8 +95,7 @@ impl LinkFault {
             return Self::TooOld;
         }
         if kind == ErrorKind::Io {
-            let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-            return match source {
+            return match io_error(error) {
                 // From the guard on the length of answers.
                 Some(error) if error.kind() == io::ErrorKind::InvalidData => Self::Protocol,
                 Some(error) if !ends_stream(error) => Self::Unreachable(error.to_string()),
@@ -108,6 +108,12 @@ impl LinkFault {
             None => Self::Protocol,
         }
     }
+}
+
+/// The error of the stream, which the `redis` crate shows only within what it shares it by.
+fn io_error(error: &RedisError) -> Option<&io::Error> {
+    let source = std::error::Error::source(error)?;
+    source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>()?.downcast_ref()
 }
 
 fn ends_stream(error: &io::Error) -> bool {
