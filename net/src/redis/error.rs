@@ -75,16 +75,24 @@ pub enum LinkFault {
 }
 
 impl LinkFault {
-    /// A number for each kind, so that a log names each kind once an outage.
-    pub(super) fn kind(&self) -> u32 {
+    /// A bit for each kind, so that a log names each kind once an outage.
+    pub(super) fn bit(&self) -> u32 {
         match self {
-            Self::Unreachable(_) => 0,
-            Self::ConnectTimeout(_) => 1,
-            Self::Closed => 2,
-            Self::ResponseTimeout(_) => 3,
-            Self::Protocol => 4,
-            Self::TooOld => 5,
-            Self::Refused(_) => 6,
+            Self::Unreachable(_) => 1,
+            Self::ConnectTimeout(_) => 1 << 1,
+            Self::Closed => 1 << 2,
+            Self::ResponseTimeout(_) => 1 << 3,
+            Self::Protocol => 1 << 4,
+            Self::TooOld => 1 << 5,
+            Self::Refused(_) => 1 << 6,
+        }
+    }
+
+    /// Whether somebody answers at the address, so that more is wrong than that Redis is away.
+    pub(super) fn is_an_answer(&self) -> bool {
+        match self {
+            Self::Protocol | Self::TooOld | Self::Refused(_) => true,
+            Self::Unreachable(_) | Self::ConnectTimeout(_) | Self::Closed | Self::ResponseTimeout(_) => false,
         }
     }
 

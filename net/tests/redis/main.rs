@@ -7,4 +7,5 @@ mod fake;
 mod lies;
 mod link;
 mod presence;
+mod storm;
 mod support;

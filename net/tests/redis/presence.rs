@@ -278,23 +278,65 @@ fn a_restarted_redis_gets_all_leases_again_at_once() {
     });
 }
 
+/// Cuts every connection and lets none in, but for `control`, until the password is taken back.
+fn lock_out(control: &mut redis::Connection) {
+    let _: () = redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("x").query(control).unwrap();
+    let _: u64 = redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").query(control).unwrap();
+    let _: u64 = redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("pubsub").query(control).unwrap();
+}
+
+fn let_in(control: &mut redis::Connection) {
+    let _: () = redis::cmd("CONFIG").arg("SET").arg("requirepass").arg("").query(control).unwrap();
+}
+
 #[test]
 fn a_lease_that_another_took_in_an_outage_is_lost() {
     run(async {
-        let mut server = RedisServer::start(&[]);
+        let server = RedisServer::start(&[]);
+        let mut control = server.control();
         let one = Node::start(&server, 0xa, SHORT);
         assert!(one.take(1).await);
-        server.kill();
+        lock_out(&mut control);
         disconnected(&one.link).await;
         until("the lease has run out", || one.presence.stats().unprotected == 1).await;
-        assert_eq!(one.presence.stats().held, 1, "the session stays");
-        server.restart();
-        let _: () = server.ask(&["SET", KEY, "another", "NX"]);
-        // Whoever is first: if the node was, the other would have been refused.
-        if owner(&server) == Some("another".to_owned()) {
-            assert_eq!(one.lost().await, ticket(1));
-        }
-        assert_eq!(owner(&server).is_some(), one.presence.stats().held == 1 || one.presence.stats().lost == 1);
+        assert_eq!((one.presence.stats().held, one.presence.stats().lost), (1, 0), "the session stays");
+        let set = || redis::cmd("SET").arg(KEY).arg("another").arg("NX").clone();
+        until("the key has expired", || set().query(&mut control).unwrap()).await;
+        let_in(&mut control);
+        assert_eq!(one.lost().await, ticket(1));
+        assert_eq!(owner(&server), Some("another".to_owned()));
+    });
+}
+
+#[test]
+fn a_lease_that_ran_out_in_an_outage_is_taken_again_if_it_is_free() {
+    run(async {
+        let server = RedisServer::start(&[]);
+        let mut control = server.control();
+        let one = Node::start(&server, 0xa, SHORT);
+        assert!(one.take(1).await);
+        lock_out(&mut control);
+        until("the key has expired", || !redis::cmd("EXISTS").arg(KEY).query::<bool>(&mut control).unwrap()).await;
+        let_in(&mut control);
+        until("it is back", || owner(&server) == Some(one.value(1))).await;
+        until("it is protected", || one.presence.stats().unprotected == 0).await;
+        assert_eq!((one.presence.stats().held, one.presence.stats().retaken, one.presence.stats().lost), (1, 1, 0));
+    });
+}
+
+#[test]
+fn an_eviction_in_an_outage_is_learnt_after_it() {
+    run(async {
+        let server = RedisServer::start(&[]);
+        let mut control = server.control();
+        let one = Node::start(&server, 0xa, LONG);
+        assert!(one.take(1).await);
+        lock_out(&mut control);
+        disconnected(&one.link).await;
+        // Its message is lost, and the next renewal would be minutes away.
+        let _: () = redis::cmd("SET").arg(KEY).arg("another").query(&mut control).unwrap();
+        let_in(&mut control);
+        assert_eq!(one.lost().await, ticket(1));
     });
 }
 

@@ -101,6 +101,11 @@ impl RedisServer {
         packed.query(&mut connection).unwrap()
     }
 
+    /// A connection that can ask later what [`RedisServer::ask`] could not, such as after a password was set.
+    pub(crate) fn control(&self) -> redis::Connection {
+        redis::Client::open(self.url()).unwrap().get_connection().unwrap()
+    }
+
     /// How often a command ran since the statistics were reset.
     pub(crate) fn calls(&self, command: &str) -> u64 {
         let statistics: String = self.ask(&["INFO", "commandstats"]);
