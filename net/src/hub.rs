@@ -20,7 +20,8 @@ use lobbyd_core::engine::Counts;
 use lobbyd_core::id::{SessionId, Ticket};
 use lobbyd_core::input::{Input, WireFault};
 use lobbyd_core::name::UserName;
-use lobbyd_core::packet::{CloseReason, Sealed, ServerPacket};
+use lobbyd_core::packet::{ClientPacket, CloseReason, Sealed, ServerPacket};
+use lobbyd_core::text::RawText;
 use lobbyd_core::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -41,6 +42,8 @@ const READ_BYTES: usize = 16 * 1024;
 const DISCARD_BYTES_MAX: usize = 64 * 1024;
 /// Slots beyond the sessions that are allowed: for connections that are being refused or closed.
 const SPARE_SLOTS: u32 = 1024;
+/// What is logged of a client's own name.
+const CLIENT_NAME_BYTES_MAX: usize = 64;
 /// Room beyond the outbox's limit for the packet that says why the session is closed.
 const CLOSING_BYTES: usize = 64;
 
@@ -254,6 +257,9 @@ impl<S: Stream> Hub<S> {
                     rest = &rest[frame.consumed..];
                     match codec::decode_client(frame.payload) {
                         Ok(packet) => {
+                            if let ClientPacket::Hello { client, .. } = packet {
+                                note_client(session, client);
+                            }
                             let packet = self.sealer.seal(packet);
                             self.step(now, Input::Received { session, packet });
                             self.sealer.wipe();
@@ -587,6 +593,12 @@ enum Filled {
     Bytes(usize),
     /// The end of the stream.
     End,
+}
+
+/// Logs what a client calls itself: debug output, since anybody can say anything there.
+fn note_client(session: SessionId, client: RawText<'_>) {
+    let kept = RawText(&client.0[..client.0.len().min(CLIENT_NAME_BYTES_MAX)]);
+    debug!(%session, client = ?kept, "hello");
 }
 
 /// Writes as much of an outbox as the transport takes, and counts it.
