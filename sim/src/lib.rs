@@ -10,3 +10,5 @@ compile_error!(
 
 pub mod accounts;
 pub mod network;
+pub mod scenario;
+pub mod world;
