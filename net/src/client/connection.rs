@@ -28,8 +28,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// After how many heartbeat intervals without a complete packet the server is given up.
 const SILENT_INTERVALS: u32 = 3;
 
-/// Moves the bytes: nothing else of the client does anything while nobody runs this. Needs tokio's timer. Dropped before
-/// its end, it ends the connection.
+/// Moves the bytes: nothing else of the client does anything while nobody runs this. Needs tokio's timer. Dropped
+/// before its end, it ends the connection.
 #[derive(Debug)]
 pub struct Connection<S> {
     stream: S,
