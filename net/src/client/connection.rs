@@ -72,10 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 // Writing first: it ends, because what is written answers what is read or is bounded by the permits.
                 biased;
                 () = sending.advance(&mut writer), if !sending.is_done() => {}
-                read = read_some(&mut reader, inbox), if shared.outbox_bytes() <= OUTBOX_BYTES_MAX => {
-                    // A stream that failed to write was read to its end first: it may have held a reason.
-                    read.map_err(|end| sending.failure.take().unwrap_or(end))?;
-                }
+                read = read_some(&mut reader, inbox), if shared.outbox_bytes() <= OUTBOX_BYTES_MAX => read?,
                 () = shared.work.notified(), if sending.is_done() => {}
                 () = &mut silent, if !silence.is_zero() => return Err(ClientError::ServerSilent(silence)),
             }
@@ -114,17 +111,18 @@ struct Sending {
     bytes: Zeroizing<Vec<u8>>,
     written: usize,
     unflushed: bool,
-    /// Once writing has failed nothing is written any more.
-    failure: Option<ClientError>,
+    /// Once writing has failed nothing is written any more. What ends the connection is what reading says: the other
+    /// side may have left a reason before it went.
+    is_broken: bool,
 }
 
 impl Sending {
     fn is_done(&self) -> bool {
-        self.failure.is_some() || (self.bytes.is_empty() && !self.unflushed)
+        self.is_broken || (self.bytes.is_empty() && !self.unflushed)
     }
 
     fn refill(&mut self, shared: &Shared) {
-        if self.bytes.is_empty() || self.failure.is_some() {
+        if self.bytes.is_empty() || self.is_broken {
             self.bytes.zeroize();
             shared.take_outbox(&mut self.bytes);
             self.written = 0;
@@ -138,9 +136,7 @@ impl Sending {
         } else {
             writer.write(&self.bytes[self.written..]).await.and_then(|count| self.count(count))
         };
-        if let Err(error) = result {
-            self.failure = Some(error.into());
-        }
+        self.is_broken = result.is_err();
     }
 
     fn count(&mut self, count: usize) -> std::io::Result<()> {
