@@ -64,8 +64,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if receiver.receive_all(inbox)? {
                 silent.as_mut().reset(Instant::now() + silence);
             }
+            // Asked first: once it is closing, nothing more comes into the outbox that is taken next.
+            let is_closing = shared.is_closing();
             sending.refill(&shared);
-            if sending.is_done() && shared.is_closing() {
+            if sending.is_done() && is_closing {
                 return close(&mut reader, &mut writer).await;
             }
             tokio::select! {
