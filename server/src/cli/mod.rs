@@ -14,7 +14,7 @@ mod user;
 use std::ffi::OsString;
 use std::io::{self, Write};
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use self::exit::Exit;
 
@@ -39,7 +39,8 @@ enum Command {
     /// Serve clients until told to stop (SIGTERM or Ctrl-C).
     Serve(ServeArguments),
     /// Manage accounts, also beside a running server.
-    User(user::UserArguments),
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Chat from this terminal.
     Chat(chat::ChatArguments),
     /// Show or check the configuration.
@@ -56,7 +57,7 @@ pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Exit {
-    let outcome = match parse(arguments) {
+    let outcome = match CommandLine::try_parse_from(arguments) {
         Ok(command_line) => run(command_line, environment.into_iter().collect()),
         Err(error) => Err(error.into()),
     };
@@ -66,17 +67,6 @@ pub fn main(
     }
 }
 
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLine, clap::Error> {
-    let matches = command().try_get_matches_from(arguments)?;
-    CommandLine::from_arg_matches(&matches)
-}
-
-/// The command line as it is parsed, and as completions know it.
-fn command() -> clap::Command {
-    // The store is named as well before as after `add`, `passwd` and the others.
-    CommandLine::command().mut_subcommand("user", |user| user.mut_args(|argument| argument.global(true)))
-}
-
 fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>) -> anyhow::Result<Exit> {
     let CommandLine { serve: outer, command } = command_line;
     let outer = Overrides::from(outer);
@@ -84,7 +74,8 @@ fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>) -> any
     match command {
         None => serve(load(outer)?),
         Some(Command::Serve(arguments)) => serve(load(outer.and(arguments.into())?)?),
-        Some(Command::User(user::UserArguments { settings, command })) => {
+        Some(Command::User(command)) => {
+            let (command, settings) = command.into_parts();
             let settings = load(outer.and(settings.into())?)?;
             user::run(command, &settings)?;
             Ok(Exit::Fine)
@@ -97,7 +88,7 @@ fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>) -> any
         Some(Command::Config(command)) => config::run(command, outer, environment),
         Some(Command::Completions(arguments)) => {
             outer.must_be_none("completions")?;
-            completions::run(arguments, &mut self::command())?;
+            completions::run(arguments, &mut CommandLine::command())?;
             Ok(Exit::Fine)
         }
     }
