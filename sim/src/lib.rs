@@ -9,6 +9,6 @@ compile_error!(
 );
 
 pub mod accounts;
+pub mod layers;
 pub mod network;
 pub mod scenario;
-pub mod world;

@@ -1,7 +1,6 @@
 //! Scenarios: what is set up, what happens step by step, and what must come of it. One file runs on every layer.
 //!
-//! [`grammar.md`](https://docs.rs/lobbyd-sim) beside this file says how a file is written; `parse` reads one, `print`
-//! writes one, so that whatever a search finds becomes a file.
+//! `grammar.md` beside this file says how one is written.
 
 pub mod fields;
 
