@@ -1,4 +1,6 @@
 //! The engine's behaviour as transcripts: what goes in, exactly what comes out, and nothing besides.
 
+mod attempts;
 mod connect;
+mod login;
 mod support;
