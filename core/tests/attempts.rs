@@ -15,7 +15,7 @@ fn burst(burst: u32) -> Rate {
 }
 
 fn address(text: &str) -> IpAddr {
-    text.parse().unwrap()
+    text.parse().expect("tests write addresses rightly")
 }
 
 impl Server {

@@ -14,7 +14,7 @@ use crate::support::*;
 const ELSEWHERE: &str = "192.0.2.2";
 
 fn address(text: &str) -> IpAddr {
-    text.parse().unwrap()
+    text.parse().expect("tests write addresses rightly")
 }
 
 impl Server {

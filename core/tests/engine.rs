@@ -2,5 +2,6 @@
 
 mod attempts;
 mod connect;
+mod duplicate_login;
 mod login;
 mod support;
