@@ -4,4 +4,5 @@ mod attempts;
 mod connect;
 mod duplicate_login;
 mod login;
+mod presence;
 mod support;
