@@ -3,6 +3,7 @@
 mod attempts;
 mod connect;
 mod duplicate_login;
+mod heartbeat;
 mod login;
 mod presence;
 mod support;
