@@ -3,6 +3,7 @@
 mod attempts;
 mod connect;
 mod duplicate_login;
+mod flood;
 mod heartbeat;
 mod login;
 mod presence;
