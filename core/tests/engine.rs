@@ -2,6 +2,7 @@
 
 mod attempts;
 mod connect;
+mod drain;
 mod duplicate_login;
 mod flood;
 mod heartbeat;
