@@ -1,3 +1,4 @@
 //! The engine's behaviour as transcripts: what goes in, exactly what comes out, and nothing besides.
 
+mod lobby;
 mod support;
