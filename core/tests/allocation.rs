@@ -128,13 +128,13 @@ impl Busy {
         self.input(Input::Received { session, packet: ClientPacket::RoomChatRequest { request, room: ROOM, text } });
         let (mut heard, mut answered) = (0, 0);
         for action in self.actions.iter() {
-            match action {
-                Action::Broadcast { to, packet: ServerPacket::RoomChatNotify { text: said, .. } } => {
-                    assert_eq!(said.as_str().as_bytes(), text.0);
-                    heard += self.actions.recipients(*to).len();
-                }
-                Action::Send { packet: ServerPacket::RoomChatResponse { result: Ok(_), .. }, .. } => answered += 1,
-                other => panic!("chatted instead of {other:?}"),
+            if let Action::Broadcast { to, packet: ServerPacket::RoomChatNotify { text: said, .. } } = action {
+                assert_eq!(said.as_str().as_bytes(), text.0);
+                heard += self.actions.recipients(*to).len();
+            } else if let Action::Send { packet: ServerPacket::RoomChatResponse { result: Ok(_), .. }, .. } = action {
+                answered += 1;
+            } else {
+                panic!("chatted instead of {action:?}");
             }
         }
         assert_eq!((heard, answered), (MEMBERS as usize - 1, 1));

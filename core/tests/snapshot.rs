@@ -11,7 +11,7 @@ use crate::support::json::{leaves, other_values};
 use crate::support::through_json;
 
 fn stored() -> Value {
-    serde_json::to_value(replay(&busy()).snapshot()).unwrap()
+    serde_json::to_value(replay(&busy()).snapshot()).expect("a snapshot can be stored")
 }
 
 fn restore(stored: &Value) -> Result<Engine, RestoreError> {
@@ -44,7 +44,7 @@ fn is_refused<const N: usize>(reason: &'static str, changes: [(String, Value); N
 #[track_caller]
 fn is_refused_with(reason: &'static str, pointer: &str, element: Value) {
     let mut stored = stored();
-    stored.pointer_mut(pointer).unwrap().as_array_mut().unwrap().push(element);
+    stored.pointer_mut(pointer).and_then(Value::as_array_mut).expect("a list is there").push(element);
     assert_eq!(restore(&stored).err(), Some(RestoreError::Inconsistent(reason)));
 }
 

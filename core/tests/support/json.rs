@@ -46,7 +46,7 @@ pub(crate) fn other_values(tree: &Value, pointer: &str) -> Vec<Value> {
         Value::String(text) => vec![json!(format!("{text}x")), json!(""), json!(text.to_uppercase()), Value::Null],
         Value::Array(values) => {
             let shorter = values.split_last().map(|(_, rest)| json!(rest));
-            let doubled = values.last().map(|last| json!([values.as_slice(), &[last.clone()]].concat()));
+            let doubled = values.last().map(|last| json!([values.as_slice(), std::slice::from_ref(last)].concat()));
             shorter.into_iter().chain(doubled).collect()
         }
         Value::Object(_) => Vec::new(),
