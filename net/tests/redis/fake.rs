@@ -36,8 +36,8 @@ pub(crate) struct Fake {
     script: Rc<Script>,
     pub(crate) is_down: Rc<Cell<bool>>,
     pub(crate) dialled_at: Rc<RefCell<Vec<Instant>>>,
-    /// Every command but those of the handshake, with its connection.
-    pub(crate) commands: Rc<RefCell<Vec<(usize, Vec<String>)>>>,
+    /// Every command, those of the handshake too.
+    commands: Rc<RefCell<Vec<Vec<String>>>>,
     connections: Rc<Cell<usize>>,
 }
 
@@ -64,7 +64,7 @@ impl Fake {
 
     /// How many commands began with this word, on whatever connection.
     pub(crate) fn count(&self, word: &str) -> usize {
-        self.commands.borrow().iter().filter(|(_, command)| command.first().is_some_and(|first| first == word)).count()
+        self.commands.borrow().iter().filter(|command| command.first().is_some_and(|first| first == word)).count()
     }
 
     async fn serve(self, connection: usize, stream: DuplexStream) -> io::Result<()> {
@@ -72,7 +72,7 @@ impl Fake {
         loop {
             let command = read_command(&mut stream).await?;
             let answer = (self.script)(connection, &command);
-            self.commands.borrow_mut().push((connection, command.clone()));
+            self.commands.borrow_mut().push(command.clone());
             match answer {
                 Answer::Usual => stream.write_all(usual(&command).as_bytes()).await?,
                 Answer::Bytes(bytes) => stream.write_all(&bytes).await?,

@@ -6,6 +6,7 @@ mod accounts;
 mod fake;
 mod lies;
 mod link;
+mod log;
 mod presence;
 mod storm;
 mod support;
