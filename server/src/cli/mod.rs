@@ -68,7 +68,12 @@ pub fn main(
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLine, clap::Error> {
     let matches = command().try_get_matches_from(arguments)?;
-    CommandLine::from_arg_matches(&matches)
+    let mut command_line = CommandLine::from_arg_matches(&matches)?;
+    if let Some(Command::User(_)) = command_line.command {
+        // What is global to a command is found before that command, too, wherever it stood.
+        command_line.serve.forget_settings();
+    }
+    Ok(command_line)
 }
 
 /// The command line as it is parsed, and as completions know it.
