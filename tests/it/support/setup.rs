@@ -91,9 +91,14 @@ impl Setup {
     /// Runs `lobbyd user …`.
     #[track_caller]
     pub(crate) fn try_user(&self, arguments: &[&str], input: &str) -> Output {
+        output_of(self.user_command(arguments), input)
+    }
+
+    /// The command `lobbyd user …`.
+    pub(crate) fn user_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.arg("user").args(self.shared_arguments()).args(arguments);
-        output_of(command, input)
+        command.arg("user").args(self.shared_arguments()).args(arguments).env_clear();
+        command
     }
 
     /// Starts a daemon and waits until it listens.
