@@ -94,9 +94,13 @@ impl<S: Stream> Node<S> {
         if let Some(presence) = presence {
             tasks.spawn_local(watch_presence(hub.clone(), presence));
         }
+        let mut accepting = JoinSet::new();
         for listener in listeners {
-            tasks.spawn_local(accept(hub.clone(), listener));
+            accepting.spawn_local(accept(hub.clone(), listener));
         }
+        poll_fn(|context| hub.borrow_mut().poll_drained(context)).await;
+        // Else clients that come back again and again to be refused would keep the node alive.
+        drop(accepting);
         poll_fn(|context| hub.borrow_mut().poll_finished(context)).await;
         // Dropping the set ends the tasks; a failure in one has ended the process before (DESIGN section 6).
         drop(tasks);

@@ -183,6 +183,7 @@ fn refuse_taken(path: &Path) -> io::Result<()> {
 
 async fn accept_until(mut stopped: oneshot::Receiver<()>, listener: UnixListener, service: Rc<Service>) {
     let mut connections = JoinSet::new();
+    let mut is_failing = false;
     loop {
         tokio::select! {
             biased;
@@ -194,6 +195,7 @@ async fn accept_until(mut stopped: oneshot::Receiver<()>, listener: UnixListener
             }
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, _)) => {
+                    is_failing = false;
                     let service = Rc::clone(&service);
                     connections.spawn_local(async move {
                         if tokio::time::timeout(CONNECTION_TIMEOUT, service.attend(stream)).await.is_err() {
@@ -202,7 +204,11 @@ async fn accept_until(mut stopped: oneshot::Receiver<()>, listener: UnixListener
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the control socket cannot accept a connection; it tries again");
+                    // Once for a row of failures.
+                    if !is_failing {
+                        tracing::warn!(%error, "the control socket cannot accept a connection; it tries again");
+                        is_failing = true;
+                    }
                     // Out of file descriptors, most likely, which time may cure and trying at once does not.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
