@@ -52,8 +52,6 @@ pub(crate) struct Hub<S> {
     engine: Engine,
     actions: Actions,
     connections: Connections<S>,
-    /// How many of them have a session that is not over.
-    open_count: usize,
     /// Inputs that run ahead of packets.
     system: VecDeque<Input<'static>>,
     /// Connections whose outbox has something new, each once.
@@ -121,7 +119,6 @@ impl<S: Stream> Hub<S> {
                 engine,
                 actions: Actions::new(),
                 connections: Connections::new(slots_max),
-                open_count: 0,
                 system: VecDeque::new(),
                 dirty: Vec::new(),
                 encoded: Vec::new(),
@@ -153,7 +150,6 @@ impl<S: Stream> Hub<S> {
         self.traffic.accepted += 1;
         let now = self.begin_turn();
         self.connections.insert(Connection::new(session, stream, peer, now));
-        self.open_count += 1;
         debug!(%session, %peer, "connected");
         self.step(now, Input::Connected { session, address: peer.ip() });
         self.end_turn(now);
@@ -372,7 +368,7 @@ impl<S: Stream> Hub<S> {
     /// Ready when the server drains and the last session is over.
     pub(crate) fn poll_drained(&mut self, context: &Context<'_>) -> Poll<()> {
         remember(&mut self.finish, context);
-        if self.engine.is_draining() && self.open_count == 0 { Poll::Ready(()) } else { Poll::Pending }
+        if self.engine.is_draining() && self.engine.session_count() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Ready when the server drains and the last connection has gone.
@@ -430,13 +426,11 @@ impl<S: Stream> Hub<S> {
         let Some(connection) = self.connections.get_mut(session) else {
             return;
         };
-        let was_open = connection.phase == Phase::Open;
         connection.phase = match (connection.phase, phase) {
             (Phase::Open, next) => next,
             (Phase::Closing(reason), Phase::Broken(_)) => Phase::Broken(reason),
             (now @ (Phase::Closing(_) | Phase::Broken(_)), _) => now,
         };
-        self.open_count -= usize::from(was_open && connection.phase != Phase::Open);
         connection.wake();
     }
 

@@ -45,6 +45,13 @@ pub(super) struct ServeArguments {
     settings: SettingsArguments,
 }
 
+impl ServeArguments {
+    /// Keeps only what a server alone needs.
+    pub(super) fn forget_settings(&mut self) {
+        self.settings = SettingsArguments::default();
+    }
+}
+
 /// A value that may hold a secret.
 #[derive(Clone)]
 struct Hidden(String);

@@ -14,7 +14,7 @@ mod user;
 use std::ffi::OsString;
 use std::io::{self, Write};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::exit::Exit;
 
@@ -39,8 +39,7 @@ enum Command {
     /// Serve clients until told to stop (SIGTERM or Ctrl-C).
     Serve(ServeArguments),
     /// Manage accounts, also beside a running server.
-    #[command(subcommand)]
-    User(user::UserCommand),
+    User(user::UserArguments),
     /// Chat from this terminal.
     Chat(chat::ChatArguments),
     /// Show or check the configuration.
@@ -57,7 +56,7 @@ pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Exit {
-    let outcome = match CommandLine::try_parse_from(arguments) {
+    let outcome = match parse(arguments) {
         Ok(command_line) => run(command_line, environment.into_iter().collect()),
         Err(error) => Err(error.into()),
     };
@@ -67,6 +66,22 @@ pub fn main(
     }
 }
 
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<CommandLine, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    let mut command_line = CommandLine::from_arg_matches(&matches)?;
+    if let Some(Command::User(_)) = command_line.command {
+        // What is global to a command is found before that command, too, wherever it stood.
+        command_line.serve.forget_settings();
+    }
+    Ok(command_line)
+}
+
+/// The command line as it is parsed, and as completions know it.
+fn command() -> clap::Command {
+    // The store is named as well before as after `add`, `passwd` and the others.
+    CommandLine::command().mut_subcommand("user", |user| user.mut_args(|argument| argument.global(true)))
+}
+
 fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>) -> anyhow::Result<Exit> {
     let CommandLine { serve: outer, command } = command_line;
     let outer = Overrides::from(outer);
@@ -74,8 +89,7 @@ fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>) -> any
     match command {
         None => serve(load(outer)?),
         Some(Command::Serve(arguments)) => serve(load(outer.and(arguments.into())?)?),
-        Some(Command::User(command)) => {
-            let (command, settings) = command.into_parts();
+        Some(Command::User(user::UserArguments { settings, command })) => {
             let settings = load(outer.and(settings.into())?)?;
             user::run(command, &settings)?;
             Ok(Exit::Fine)
@@ -88,7 +102,7 @@ fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>) -> any
         Some(Command::Config(command)) => config::run(command, outer, environment),
         Some(Command::Completions(arguments)) => {
             outer.must_be_none("completions")?;
-            completions::run(arguments, &mut CommandLine::command())?;
+            completions::run(arguments, &mut self::command())?;
             Ok(Exit::Fine)
         }
     }

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::config::{LogFormat, Origin, RedisUrl, Sources, Store};
-use crate::users::UserCommand;
 
 /// What the words set, and the command they name.
 fn parse(words: &str) -> Result<CommandLine, clap::Error> {
-    CommandLine::try_parse_from(std::iter::once("lobbyd").chain(words.split_whitespace()))
+    super::parse(std::iter::once("lobbyd").chain(words.split_whitespace()).map(OsString::from))
 }
 
 /// What a command that reads settings would read.
@@ -22,7 +21,7 @@ fn try_sources(words: &str) -> Result<Sources, clap::Error> {
     let inner = match command {
         None => Overrides::default(),
         Some(Command::Serve(arguments)) => arguments.into(),
-        Some(Command::User(command)) => command.into_parts().1.into(),
+        Some(Command::User(command)) => command.settings.into(),
         Some(other) => panic!("{other:?} reads no settings"),
     };
     Ok(Overrides::from(serve).and(inner)?.into_sources(Vec::new()))
@@ -96,8 +95,10 @@ fn a_flag_is_given_once() {
 #[test]
 fn a_user_is_added_with_nickname_and_rights() {
     let command = parse("user add Ann.1 --nickname Ännchen --administrator").unwrap().command;
-    let Some(Command::User(command)) = command else { panic!("{command:?}") };
-    let (UserCommand::Add { name, nickname, administrator }, _) = command.into_parts() else { panic!("not add") };
+    let Some(Command::User(arguments)) = command else { panic!("{command:?}") };
+    let user::UserCommand::Add { name, nickname, administrator } = arguments.command else {
+        panic!("{:?}", arguments.command)
+    };
     assert_eq!(name.as_str(), "ann.1");
     assert_eq!(nickname.as_deref(), Some("Ännchen"));
     assert!(administrator);
