@@ -47,8 +47,15 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts it and waits until it listens.
     #[track_caller]
-    pub(crate) fn start(mut command: Command) -> Self {
-        command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_in(command, &[])
+    }
+
+    /// The same, with these environment variables and no others.
+    #[track_caller]
+    pub(crate) fn start_in(mut command: Command, environment: &[(&str, &str)]) -> Self {
+        command.env_clear().envs(environment.iter().copied());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = command.spawn().expect("the daemon can be started");
         let log = Log::read(process.stderr.take().expect("it is piped"));
         // From here on a failure ends the process, too.

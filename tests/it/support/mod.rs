@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use daemon::{Daemon, Signal};
 pub(crate) use pair::Pair;
-pub(crate) use redis::{OwnRedis, RedisKeys};
+pub(crate) use redis::RedisKeys;
 pub(crate) use setup::{Setup, secret_of};
 pub(crate) use wire::Wire;
 

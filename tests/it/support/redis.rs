@@ -21,7 +21,7 @@ pub(crate) struct RedisKeys {
     url: String,
     prefix: String,
     /// If the test has started it for itself.
-    pub(crate) server: Option<OwnRedis>,
+    server: Option<OwnRedis>,
 }
 
 impl RedisKeys {

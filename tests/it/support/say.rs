@@ -55,10 +55,6 @@ pub(crate) fn login_refused(request: u32, code: Code) -> ServerPacket {
     ServerPacket::LoginResponse { request: RequestId(request), result: Err(code) }
 }
 
-pub(crate) fn logged_in(request: u32, user: User) -> ServerPacket {
-    ServerPacket::LoginResponse { request: RequestId(request), result: Ok(user) }
-}
-
 pub(crate) fn logged_out(request: u32) -> ServerPacket {
     ServerPacket::LogoutResponse { request: RequestId(request), result: Ok(()) }
 }
