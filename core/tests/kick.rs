@@ -168,6 +168,11 @@ fn banned_user_stays_out_while_the_room_exists() {
     server.leaves(anna, 3);
     server.after(seconds(1));
     server.refuses(bert, enter(4, 3), Code::RoomBanned);
+    // Nor does a time without members.
+    server.enters(anna, 3);
+    server.refuses(bert, enter(4, 3), Code::RoomBanned);
+    server.leaves(anna, 3);
+    server.after(seconds(1));
     server.enters(bert, 4);
     server.leaves(bert, 4);
     // Another room with the same number is another room.
