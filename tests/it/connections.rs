@@ -112,12 +112,12 @@ fn connections_max() -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let files = limits.lines().find(|line| line.starts_with("Max open files"));
     let files: usize = files.and_then(|line| line.split_whitespace().nth(3)?.parse().ok()).unwrap_or(1_024);
-    (files / 3).min(3_000)
+    (files / 3).min(5_000)
 }
 
 #[test]
 fn thousands_of_connections_opened_and_dropped_at_once_leave_nothing() {
-    const CONNECTIONS: usize = 3_000;
+    const CONNECTIONS: usize = 10_000;
     let daemon = Setup::new().users(&["alice", "bob", "carol"]).start();
     let mut pair = Pair::in_room(&daemon, ["alice", "bob"], GENERAL);
     let files = daemon.open_files();
