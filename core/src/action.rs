@@ -134,8 +134,9 @@ impl Actions {
     pub fn clear(&mut self) {
         self.list.clear();
         self.recipients.clear();
-        // With the actions gone nobody else holds the block any more, so that this takes it over again.
-        if self.texts.capacity() < TEXT_BLOCK_BYTES {
+        // With the actions gone usually nobody else holds the block any more, so that this takes it over again. Where
+        // somebody does, its rest is used up, and each text keeps only its share of a block alive.
+        if !self.texts.try_reclaim(TEXT_BLOCK_BYTES) && self.texts.capacity() < TEXT_BLOCK_BYTES / 4 {
             self.texts.reserve(TEXT_BLOCK_BYTES);
         }
     }

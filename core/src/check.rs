@@ -6,6 +6,10 @@ use crate::deadline::Deadline;
 use crate::engine::{Engine, SILENT_INTERVALS_MAX};
 use crate::id::UserId;
 use crate::session::State;
+use crate::time::Instant;
+
+/// No number that is used once gets this far in the life of a machine; from here on there is still room to count.
+const SERIALS_MAX: u64 = u64::MAX / 2;
 
 impl Engine {
     /// Checks that the engine's parts fit together. Takes time in proportion to the whole state; meant for tests,
@@ -15,6 +19,8 @@ impl Engine {
     /// Says what does not fit.
     pub fn check(&self) -> Result<(), &'static str> {
         fits(self.config.validate().is_ok(), "the configuration cannot hold")?;
+        fits(self.now <= Instant::LAST, "time is beyond its end")?;
+        fits(!self.attempts.has_issued(SERIALS_MAX), "there are no more numbers for logins")?;
         self.sessions.check()?;
         self.check_sessions()?;
         self.lobby.check(&self.config)?;
@@ -29,6 +35,8 @@ impl Engine {
         let mut serials = BTreeSet::new();
         for session in self.sessions.iter() {
             fits(session.heard_at <= self.now, "a session was heard in the future")?;
+            let has_attempts = session.login_failures < self.config.login_failures_per_session_max;
+            fits(has_attempts, "a session has outlived its failed logins")?;
             match &session.state {
                 State::AwaitingHello | State::Anonymous => {
                     fits(session.login_at.is_some(), "a session may stay for ever without logging in")?;
@@ -72,14 +80,15 @@ impl Engine {
             fits(room.empty_at.is_some() == cleaned_up, "an empty room stays for ever, or one in use does not")?;
             let owner_is_there = room.owner.is_none_or(|owner| room.member(owner).is_some());
             fits(owner_is_there, "a room's owner is not in it")?;
-            let owned = room.owner.is_some() || room.is_empty() || room.is_fixed();
-            fits(owned, "a created room has members and no owner")?;
+            let owned = !room.is_empty() && !room.is_fixed();
+            fits(room.owner.is_some() == owned, "a created room has members and no owner, or another has one")?;
+            fits(room.sequence() < SERIALS_MAX, "there are no more numbers for a room's changes")?;
             let mut sessions = BTreeSet::new();
             for member in room.members() {
                 fits(sessions.insert(member.session), "a member is in a room twice")?;
                 let online = self.sessions.online(member.session);
-                let is_here = online.is_ok_and(|user| user.room == Some(room.number) && user.id == member.user.id);
-                fits(is_here, "a room's member is elsewhere")?;
+                let is_here = online.is_ok_and(|user| user.room == Some(room.number) && user.user() == member.user);
+                fits(is_here, "a room's member is elsewhere, or somebody else")?;
             }
         }
         Ok(())

@@ -152,6 +152,12 @@ impl Engine {
         }
     }
 
+    /// How many sessions live: what [`Counts::sessions`] says, at no cost.
+    #[must_use]
+    pub fn session_count(&self) -> u32 {
+        self.sessions.count()
+    }
+
     /// Whether the server drains or has stopped.
     #[must_use]
     pub fn is_draining(&self) -> bool {

@@ -129,7 +129,8 @@ impl<K: Ord + Copy> Remembered<K> {
     pub(crate) fn spend(&mut self, key: K, now: Instant, rate: Rate, keys_max: u32) -> Result<(), Exhausted> {
         let mut budget = self.budgets.get(&key).copied().unwrap_or_default();
         budget.spend(now, rate, 1)?;
-        self.forget(now, keys_max);
+        // A key that is there already needs no other's place.
+        self.forget(now, if self.budgets.contains_key(&key) { u32::MAX } else { keys_max });
         self.set(key, budget);
         Ok(())
     }

@@ -157,7 +157,8 @@ impl Engine {
         let id = ticket.session;
         let is_asked = |pending: &PendingLogin| pending.ticket == ticket && pending.user == user;
         let Some(pending) = self.take_pending(id, is_asked) else {
-            let is_in_use = self.sessions.online(id).is_ok_and(|online| online.ticket == ticket && online.leased);
+            let uses_it = |online: &Online| online.leased && online.ticket == ticket && online.name == user;
+            let is_in_use = self.sessions.online(id).is_ok_and(uses_it);
             if matches!(verdict, Verdict::Accepted { leased: true, .. }) && !is_in_use {
                 actions.push(Action::ReleasePresence { ticket, user });
             }

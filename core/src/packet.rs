@@ -24,7 +24,7 @@ pub enum ClientPacket<'a, S = Secret<'a>> {
     Hello {
         /// The protocol version the client will speak, within the range that `Welcome` offered.
         version: u32,
-        /// The client's own name and version, for the log; at most 64 bytes are kept.
+        /// The client's own name and version, for the server's log, which shows the first 64 bytes.
         client: RawText<'a>,
     },
     /// Asks for a [`ServerPacket::Pong`]; allowed from `Hello` on.

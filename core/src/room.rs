@@ -93,6 +93,11 @@ impl Room {
         self.members.len() >= self.capacity as usize
     }
 
+    /// The number of the last change.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     pub(crate) fn members(&self) -> &[Member] {
         &self.members
     }

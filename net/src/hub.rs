@@ -20,7 +20,8 @@ use lobbyd_core::engine::Counts;
 use lobbyd_core::id::{SessionId, Ticket};
 use lobbyd_core::input::{Input, WireFault};
 use lobbyd_core::name::UserName;
-use lobbyd_core::packet::{CloseReason, Sealed, ServerPacket};
+use lobbyd_core::packet::{ClientPacket, CloseReason, Sealed, ServerPacket};
+use lobbyd_core::text::RawText;
 use lobbyd_core::time::Instant;
 use tracing::{debug, error, info, warn};
 
@@ -41,6 +42,8 @@ const READ_BYTES: usize = 16 * 1024;
 const DISCARD_BYTES_MAX: usize = 64 * 1024;
 /// Slots beyond the sessions that are allowed: for connections that are being refused or closed.
 const SPARE_SLOTS: u32 = 1024;
+/// What is logged of a client's own name.
+const CLIENT_NAME_BYTES_MAX: usize = 64;
 /// Room beyond the outbox's limit for the packet that says why the session is closed.
 const CLOSING_BYTES: usize = 64;
 
@@ -49,8 +52,6 @@ pub(crate) struct Hub<S> {
     engine: Engine,
     actions: Actions,
     connections: Connections<S>,
-    /// How many of them have a session that is not over.
-    open_count: usize,
     /// Inputs that run ahead of packets.
     system: VecDeque<Input<'static>>,
     /// Connections whose outbox has something new, each once.
@@ -118,7 +119,6 @@ impl<S: Stream> Hub<S> {
                 engine,
                 actions: Actions::new(),
                 connections: Connections::new(slots_max),
-                open_count: 0,
                 system: VecDeque::new(),
                 dirty: Vec::new(),
                 encoded: Vec::new(),
@@ -150,7 +150,6 @@ impl<S: Stream> Hub<S> {
         self.traffic.accepted += 1;
         let now = self.begin_turn();
         self.connections.insert(Connection::new(session, stream, peer, now));
-        self.open_count += 1;
         debug!(%session, %peer, "connected");
         self.step(now, Input::Connected { session, address: peer.ip() });
         self.end_turn(now);
@@ -258,6 +257,9 @@ impl<S: Stream> Hub<S> {
                     rest = &rest[frame.consumed..];
                     match codec::decode_client(frame.payload) {
                         Ok(packet) => {
+                            if let ClientPacket::Hello { client, .. } = packet {
+                                note_client(session, client);
+                            }
                             let packet = self.sealer.seal(packet);
                             self.step(now, Input::Received { session, packet });
                             self.sealer.wipe();
@@ -366,7 +368,7 @@ impl<S: Stream> Hub<S> {
     /// Ready when the server drains and the last session is over.
     pub(crate) fn poll_drained(&mut self, context: &Context<'_>) -> Poll<()> {
         remember(&mut self.finish, context);
-        if self.engine.is_draining() && self.open_count == 0 { Poll::Ready(()) } else { Poll::Pending }
+        if self.engine.is_draining() && self.engine.session_count() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Ready when the server drains and the last connection has gone.
@@ -424,13 +426,11 @@ impl<S: Stream> Hub<S> {
         let Some(connection) = self.connections.get_mut(session) else {
             return;
         };
-        let was_open = connection.phase == Phase::Open;
         connection.phase = match (connection.phase, phase) {
             (Phase::Open, next) => next,
             (Phase::Closing(reason), Phase::Broken(_)) => Phase::Broken(reason),
             (now @ (Phase::Closing(_) | Phase::Broken(_)), _) => now,
         };
-        self.open_count -= usize::from(was_open && connection.phase != Phase::Open);
         connection.wake();
     }
 
@@ -599,6 +599,12 @@ enum Filled {
     Bytes(usize),
     /// The end of the stream.
     End,
+}
+
+/// Logs what a client calls itself: debug output, since anybody can say anything there.
+fn note_client(session: SessionId, client: RawText<'_>) {
+    let kept = RawText(&client.0[..client.0.len().min(CLIENT_NAME_BYTES_MAX)]);
+    debug!(%session, client = ?kept, "hello");
 }
 
 /// Writes as much of an outbox as the transport takes, and counts it.

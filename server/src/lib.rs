@@ -2,6 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(not(tokio_unstable))]
+compile_error!("lobbyd needs tokio's `tokio_unstable` cfg: if RUSTFLAGS is set, add `--cfg tokio_unstable` to it");
+
+pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod control;

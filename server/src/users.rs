@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use clap::Subcommand;
 use lobbyd_core::name::UserName;
 use lobbyd_net::redis::KeyPattern;
 use unicode_width::UnicodeWidthStr;
@@ -23,31 +22,29 @@ use crate::stores::redis_users::RedisUsers;
 /// stopping, or another `lobbyd user`.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What to do about users
-#[derive(Clone, Debug, Subcommand)]
+/// What to do about users.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserCommand {
-    /// Add a user; the password is asked for, or is one line of the standard input
+    /// Add a user; the password is asked for, or is one line of the standard input.
     Add {
-        /// The name: 1 to 32 of A-Z a-z 0-9 _ . - (upper and lower case are the same)
+        /// Who.
         name: UserName,
-        /// What others see instead of the name: 1 to 32 characters of any script
-        #[arg(long)]
+        /// What others see instead of the name, not yet checked.
         nickname: Option<String>,
-        /// The user may kick others in every room
-        #[arg(long)]
+        /// Whether the user may kick others in every room.
         administrator: bool,
     },
-    /// Give a user another password, asked for or read like that of `add`
+    /// Give a user another password, asked for or read like that of `Add`.
     Passwd {
-        /// Whom
+        /// Whom.
         name: UserName,
     },
-    /// Remove a user
+    /// Remove a user.
     Remove {
-        /// Whom
+        /// Whom.
         name: UserName,
     },
-    /// List the users, one a line: name, nickname, administrator, time of adding
+    /// List the users, one a line: name, nickname, administrator, time of adding.
     List,
 }
 

@@ -4,8 +4,9 @@
 #![forbid(unsafe_code)]
 
 #[cfg(not(tokio_unstable))]
-compile_error!(
-    "turmoil needs tokio's `tokio_unstable` cfg: build inside this workspace, whose .cargo/config.toml sets it"
-);
+compile_error!("lobbyd-sim needs tokio's `tokio_unstable` cfg: if RUSTFLAGS is set, add `--cfg tokio_unstable` to it");
 
+pub mod accounts;
+pub mod layers;
 pub mod network;
+pub mod scenario;

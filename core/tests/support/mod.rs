@@ -1,5 +1,7 @@
 //! A server without a network: feeds inputs to an engine and holds it to the exact actions.
 
+pub(crate) mod history;
+pub(crate) mod json;
 pub(crate) mod packets;
 pub(crate) mod seen;
 

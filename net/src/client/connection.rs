@@ -28,8 +28,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// After how many heartbeat intervals without a complete packet the server is given up.
 const SILENT_INTERVALS: u32 = 3;
 
-/// Moves the bytes: nothing else of the client does anything while nobody runs this. Needs tokio's timer. Dropped before
-/// its end, it ends the connection.
+/// Moves the bytes: nothing else of the client does anything while nobody runs this. Needs tokio's timer. Dropped
+/// before its end, it ends the connection.
 #[derive(Debug)]
 pub struct Connection<S> {
     stream: S,
@@ -64,18 +64,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if receiver.receive_all(inbox)? {
                 silent.as_mut().reset(Instant::now() + silence);
             }
+            // Asked first: once it is closing, nothing more comes into the outbox that is taken next.
+            let is_closing = shared.is_closing();
             sending.refill(&shared);
-            if sending.is_done() && shared.is_closing() {
+            if sending.is_done() && is_closing {
                 return close(&mut reader, &mut writer).await;
             }
             tokio::select! {
                 // Writing first: it ends, because what is written answers what is read or is bounded by the permits.
                 biased;
                 () = sending.advance(&mut writer), if !sending.is_done() => {}
-                read = read_some(&mut reader, inbox), if shared.outbox_bytes() <= OUTBOX_BYTES_MAX => {
-                    // A stream that failed to write was read to its end first: it may have held a reason.
-                    read.map_err(|end| sending.failure.take().unwrap_or(end))?;
-                }
+                read = read_some(&mut reader, inbox), if shared.outbox_bytes() <= OUTBOX_BYTES_MAX => read?,
                 () = shared.work.notified(), if sending.is_done() => {}
                 () = &mut silent, if !silence.is_zero() => return Err(ClientError::ServerSilent(silence)),
             }
@@ -114,17 +113,18 @@ struct Sending {
     bytes: Zeroizing<Vec<u8>>,
     written: usize,
     unflushed: bool,
-    /// Once writing has failed nothing is written any more.
-    failure: Option<ClientError>,
+    /// Once writing has failed nothing is written any more. What ends the connection is what reading says: the other
+    /// side may have left a reason before it went.
+    is_broken: bool,
 }
 
 impl Sending {
     fn is_done(&self) -> bool {
-        self.failure.is_some() || (self.bytes.is_empty() && !self.unflushed)
+        self.is_broken || (self.bytes.is_empty() && !self.unflushed)
     }
 
     fn refill(&mut self, shared: &Shared) {
-        if self.bytes.is_empty() || self.failure.is_some() {
+        if self.bytes.is_empty() || self.is_broken {
             self.bytes.zeroize();
             shared.take_outbox(&mut self.bytes);
             self.written = 0;
@@ -138,9 +138,7 @@ impl Sending {
         } else {
             writer.write(&self.bytes[self.written..]).await.and_then(|count| self.count(count))
         };
-        if let Err(error) = result {
-            self.failure = Some(error.into());
-        }
+        self.is_broken = result.is_err();
     }
 
     fn count(&mut self, count: usize) -> std::io::Result<()> {

@@ -1,6 +1,7 @@
 //! What can go wrong between this daemon and Redis.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, ServerError, Value};
@@ -74,16 +75,24 @@ pub enum LinkFault {
 }
 
 impl LinkFault {
-    /// A number for each kind, so that a log names each kind once an outage.
-    pub(super) fn kind(&self) -> u32 {
+    /// A bit for each kind, so that a log names each kind once an outage.
+    pub(super) fn bit(&self) -> u32 {
         match self {
-            Self::Unreachable(_) => 0,
-            Self::ConnectTimeout(_) => 1,
-            Self::Closed => 2,
-            Self::ResponseTimeout(_) => 3,
-            Self::Protocol => 4,
-            Self::TooOld => 5,
-            Self::Refused(_) => 6,
+            Self::Unreachable(_) => 1,
+            Self::ConnectTimeout(_) => 1 << 1,
+            Self::Closed => 1 << 2,
+            Self::ResponseTimeout(_) => 1 << 3,
+            Self::Protocol => 1 << 4,
+            Self::TooOld => 1 << 5,
+            Self::Refused(_) => 1 << 6,
+        }
+    }
+
+    /// Whether somebody answers at the address, so that more is wrong than that Redis is away.
+    pub(super) fn is_an_answer(&self) -> bool {
+        match self {
+            Self::Protocol | Self::TooOld | Self::Refused(_) => true,
+            Self::Unreachable(_) | Self::ConnectTimeout(_) | Self::Closed | Self::ResponseTimeout(_) => false,
         }
     }
 
@@ -94,8 +103,7 @@ impl LinkFault {
             return Self::TooOld;
         }
         if kind == ErrorKind::Io {
-            let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-            return match source {
+            return match io_error(error) {
                 // From the guard on the length of answers.
                 Some(error) if error.kind() == io::ErrorKind::InvalidData => Self::Protocol,
                 Some(error) if !ends_stream(error) => Self::Unreachable(error.to_string()),
@@ -108,6 +116,12 @@ impl LinkFault {
             None => Self::Protocol,
         }
     }
+}
+
+/// The error of the stream, which the `redis` crate shows only within what it shares it by.
+fn io_error(error: &RedisError) -> Option<&io::Error> {
+    let source = std::error::Error::source(error)?;
+    source.downcast_ref::<Arc<dyn std::error::Error + Send + Sync>>()?.downcast_ref()
 }
 
 fn ends_stream(error: &io::Error) -> bool {

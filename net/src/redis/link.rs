@@ -316,7 +316,7 @@ impl Shared {
             return;
         }
         self.count(|stats| stats.losses += 1);
-        self.faults_logged.set(1 << fault.kind());
+        self.faults_logged.set(fault.bit());
         warn!(redis = %self.address, "lost the connection to Redis, which {fault}; trying to reconnect");
         self.state.send_replace(LinkState::Disconnected { since: Instant::now(), fault });
         self.changed.notify_one();
@@ -324,9 +324,10 @@ impl Shared {
 
     fn attempt_failed(&self, fault: LinkFault) {
         self.count(|stats| stats.connect_failures += 1);
-        let bit = 1 << fault.kind();
-        if self.faults_logged.get() & bit == 0 {
-            self.faults_logged.set(self.faults_logged.get() | bit);
+        // One line says that Redis is away; another only if there is something new to be done about it.
+        let logged = self.faults_logged.get();
+        self.faults_logged.set(logged | fault.bit());
+        if logged == 0 || (fault.is_an_answer() && logged & fault.bit() == 0) {
             warn!(redis = %self.address, "no connection to Redis, which {fault}; trying again");
         } else {
             debug!(redis = %self.address, "still no connection to Redis, which {fault}");
@@ -351,6 +352,7 @@ impl Shared {
             None => info!(redis = %self.address, "connected to Redis"),
         }
         self.heard_at.set(now);
+        self.faults_logged.set(0);
         self.live.replace(Some(Live { number, connection, _driver: driver }));
         self.state.send_replace(LinkState::Connected { since: now, connection: number });
         number

@@ -14,20 +14,9 @@ use proptest::test_runner::TestRunner;
 
 use crate::strategies::{client_packet, server_packet};
 use crate::variants;
+use crate::vectors::{client_frame, server_frame};
 
 const PAYLOAD_MAX: u32 = 16 * 1024;
-
-fn client_frame(packet: &ClientPacket<'_>) -> Vec<u8> {
-    let mut frame = Vec::new();
-    encode_client(packet, &mut frame);
-    frame
-}
-
-fn server_frame(packet: &ServerPacket) -> Vec<u8> {
-    let mut frame = Vec::new();
-    encode_server(packet, &mut frame);
-    frame
-}
 
 /// A change to some bytes.
 #[derive(Clone, Debug)]

@@ -29,8 +29,7 @@ fn vectors_of_clients_are_as_the_files_say() {
     let packets: Vec<_> = vectors.iter().map(|(_, packet)| *packet).collect();
     assert_complete(variants::names::<ClientPacket<'static>>(), &packets);
     let frame = |packet: &ClientPacket<'static>| {
-        let mut frame = Vec::new();
-        encode_client(packet, &mut frame);
+        let frame = client_frame(packet);
         let payload = next_frame(&frame, FRAME_BYTES_MAX).unwrap().expect("the frame is whole").payload;
         assert_eq!(decode_client(payload), Ok(*packet));
         hex(&frame)
@@ -61,8 +60,7 @@ fn vectors_of_servers_are_as_the_files_say() {
         assert!(text.contains(&format!("cause: {cause:?}")), "no vector shows {cause:?}");
     }
     let frame = |packet: &ServerPacket| {
-        let mut frame = Vec::new();
-        encode_server(packet, &mut frame);
+        let frame = server_frame(packet);
         let payload = next_frame(&frame, FRAME_BYTES_MAX).unwrap().expect("the frame is whole").payload;
         assert_eq!(decode_server(payload).as_ref(), Ok(packet));
         hex(&frame)
@@ -95,19 +93,23 @@ fn vectors_of_refused_bytes_are_as_the_file_says() {
     compare("refused.json", &lines(vectors.iter().map(line)));
 }
 
-/// The bytes of every valid vector, in hexadecimal.
-pub(crate) fn frames() -> BTreeSet<String> {
-    let client = client_vectors().into_iter().map(|(_, packet)| {
-        let mut frame = Vec::new();
-        encode_client(&packet, &mut frame);
-        hex(&frame)
-    });
-    let server = server_vectors().into_iter().map(|(_, packet)| {
-        let mut frame = Vec::new();
-        encode_server(&packet, &mut frame);
-        hex(&frame)
-    });
-    client.chain(server).collect()
+/// The whole frame of a client's packet.
+pub(crate) fn client_frame(packet: &ClientPacket<'_>) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode_client(packet, &mut frame);
+    frame
+}
+
+/// The whole frame of a server's packet.
+pub(crate) fn server_frame(packet: &ServerPacket) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode_server(packet, &mut frame);
+    frame
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn assert_complete<P: core::fmt::Debug>(names: &[&str], packets: &[P]) {
@@ -147,10 +149,6 @@ fn compare(file: &str, content: &str) {
         found.lines().nth(line).unwrap_or("(nothing)"),
         content.lines().nth(line).unwrap_or("(nothing)"),
     );
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn json<T: Serialize + ?Sized>(value: &T) -> String {

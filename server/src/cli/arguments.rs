@@ -16,7 +16,7 @@ pub(super) struct SettingsArguments {
     /// Read settings from this TOML file [environment: LOBBYD_CONFIG]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where accounts live: embedded, or redis://HOST[:PORT][/DATABASE] (setting server.store; with a password rather
+    /// Where accounts live: embedded, or redis://HOST:PORT/DATABASE (setting server.store; with a password rather
     /// in the file or in the environment variable LOBBYD_SERVER_STORE, for others see this command line)
     #[arg(long, value_name = "STORE")]
     store: Option<Hidden>,

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::config::{LogFormat, Origin, RedisUrl, Sources, Store};
-use crate::users::UserCommand;
 
 /// What the words set, and the command they name.
 fn parse(words: &str) -> Result<CommandLine, clap::Error> {
@@ -96,8 +95,10 @@ fn a_flag_is_given_once() {
 #[test]
 fn a_user_is_added_with_nickname_and_rights() {
     let command = parse("user add Ann.1 --nickname Ännchen --administrator").unwrap().command;
-    let Some(Command::User(user)) = command else { panic!("{command:?}") };
-    let UserCommand::Add { name, nickname, administrator } = user.command else { panic!("{:?}", user.command) };
+    let Some(Command::User(arguments)) = command else { panic!("{command:?}") };
+    let user::UserCommand::Add { name, nickname, administrator } = arguments.command else {
+        panic!("{:?}", arguments.command)
+    };
     assert_eq!(name.as_str(), "ann.1");
     assert_eq!(nickname.as_deref(), Some("Ännchen"));
     assert!(administrator);

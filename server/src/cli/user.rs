@@ -1,11 +1,12 @@
 //! `lobbyd user`: accounts.
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use lobbyd_core::name::UserName;
 
 use super::arguments::SettingsArguments;
 use crate::config::{RedisAuth, Settings, Store};
 use crate::stores::open::hash_parameters;
-use crate::users::{self, Authentication, StoreChoice, UserCommand, UserSettings};
+use crate::users::{self, Authentication, StoreChoice, UserSettings};
 
 /// What is to be done with accounts, and in which store.
 #[derive(Debug, Args)]
@@ -14,6 +15,45 @@ pub(super) struct UserArguments {
     pub(super) settings: SettingsArguments,
     #[command(subcommand)]
     pub(super) command: UserCommand,
+}
+
+/// What is to be done with accounts.
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Add a user; the password is asked for, or is one line of the standard input.
+    Add {
+        /// The name: 1 to 32 of A-Z a-z 0-9 _ . - (upper and lower case are the same)
+        name: UserName,
+        /// What others see instead of the name: 1 to 32 characters of any script
+        #[arg(long)]
+        nickname: Option<String>,
+        /// The user may kick others in every room
+        #[arg(long)]
+        administrator: bool,
+    },
+    /// Give a user another password, asked for or read like that of `add`.
+    Passwd {
+        /// The user's name
+        name: UserName,
+    },
+    /// Remove a user.
+    Remove {
+        /// The user's name
+        name: UserName,
+    },
+    /// List the users, one a line: name, nickname, administrator, time of adding.
+    List,
+}
+
+impl From<UserCommand> for users::UserCommand {
+    fn from(command: UserCommand) -> Self {
+        match command {
+            UserCommand::Add { name, nickname, administrator } => Self::Add { name, nickname, administrator },
+            UserCommand::Passwd { name } => Self::Passwd { name },
+            UserCommand::Remove { name } => Self::Remove { name },
+            UserCommand::List => Self::List,
+        }
+    }
 }
 
 /// Does what is to be done.
@@ -30,5 +70,5 @@ pub(super) fn run(command: UserCommand, settings: &Settings) -> anyhow::Result<(
         },
     };
     let hashing = hash_parameters(settings)?;
-    users::run(command, &UserSettings { data: settings.server.data.clone(), store, hashing })
+    users::run(command.into(), &UserSettings { data: settings.server.data.clone(), store, hashing })
 }

@@ -80,7 +80,9 @@ async fn give_back(shared: &Shared) {
 async fn renew(shared: &Shared) {
     loop {
         let sent_at = Instant::now();
-        let batch = shared.table.borrow_mut().due_renewals(sent_at, shared.retry(), BATCH);
+        // What is due soon goes along, so that many leases make few round trips, however their deadlines lie.
+        let by = sent_at + shared.config.lease / 24;
+        let batch = shared.table.borrow_mut().due_renewals(by, sent_at, shared.retry(), BATCH);
         let Some(answers) = ask(shared, &batch, |chunk| shared.renew_command(chunk)).await else { return };
         let mut free = Vec::new();
         for (chunk, answer) in batch.chunks(CHUNK).zip(answers) {

@@ -349,7 +349,8 @@ impl Shared {
 
     /// How long to wait for a matter between two owners to settle before looking again.
     fn pause(&self) -> Duration {
-        self.config.lease / 24
+        // Longer than what the keeper renews ahead of time, so that it does rest.
+        self.config.lease / 12
     }
 
     fn count(&self, change: impl FnOnce(&mut PresenceStats)) {

@@ -168,10 +168,10 @@ impl Table {
         returning.expired_at.get_or_insert(now + self.lease);
     }
 
-    /// Up to `count` leases to renew by now; each is due again after `retry`, unless it is answered.
-    pub(super) fn due_renewals(&mut self, now: Instant, retry: Duration, count: usize) -> Vec<Grant> {
+    /// Up to `count` leases that are to be renewed until `by`; each is due again after `retry`, unless it is answered.
+    pub(super) fn due_renewals(&mut self, by: Instant, now: Instant, retry: Duration, count: usize) -> Vec<Grant> {
         let users: Vec<UserName> =
-            self.due.iter().take_while(|(at, _)| *at <= now).take(count).map(|(_, user)| *user).collect();
+            self.due.iter().take_while(|(at, _)| *at <= by).take(count).map(|(_, user)| *user).collect();
         let mut grants = Vec::with_capacity(users.len());
         for user in users {
             self.renew_at(user, now + retry);

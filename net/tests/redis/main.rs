@@ -1,0 +1,12 @@
+//! The Redis side against a real `redis-server`, and against a scripted one that lies.
+
+#![expect(clippy::unwrap_used, reason = "a test says by its panic what was not as it should be")]
+
+mod accounts;
+mod fake;
+mod lies;
+mod link;
+mod log;
+mod presence;
+mod storm;
+mod support;

@@ -1,0 +1,79 @@
+//! What a layer is to whoever runs a scenario: clients to act through, faults to inject, time to let pass.
+//!
+//! The runner is the same for every layer and never waits: it begins things, has the world step, and looks at what has
+//! arrived. So a layer is a loop around an event queue (`pure`), around a simulated network (`turmoil`), or around real
+//! sockets (`live`).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use lobbyd_core::packet::ServerPacket;
+
+use crate::scenario::{Check, Fault, Operation};
+
+/// A layer on which a scenario runs.
+pub trait World {
+    /// Since the start of the scenario, in the world's own time.
+    fn now(&self) -> Duration;
+
+    /// Begins what a client does. Nothing comes of it before the next step.
+    ///
+    /// # Errors
+    /// When this layer cannot do that, or it makes no sense now (such as a request without a connection).
+    fn begin(&mut self, client: &str, operation: &Operation) -> Result<(), CannotDo>;
+
+    /// Injects a fault.
+    ///
+    /// # Errors
+    /// When this layer cannot do that.
+    fn inject(&mut self, fault: &Fault) -> Result<(), CannotDo>;
+
+    /// Looks at a daemon.
+    ///
+    /// # Errors
+    /// When it is not so (says what is instead), or this layer cannot look.
+    fn check(&mut self, daemon: &str, check: Check) -> Result<Result<(), String>, CannotDo>;
+
+    /// Lets the next thing happen, but lets no more than `limit` of time pass. Returns false when nothing is under way
+    /// and no time has passed because nothing would ever happen by itself.
+    ///
+    /// # Errors
+    /// When something inside the world has failed: an assertion, an invariant, a panic.
+    fn step(&mut self, limit: Duration) -> Result<bool, Failure>;
+
+    /// Whether nothing is under way: no bytes on the network, nothing that a task is about to do.
+    fn is_quiet(&self) -> bool;
+
+    /// What has arrived at a client and was not looked at yet, in order.
+    fn arrived(&mut self, client: &str) -> &mut VecDeque<Arrival>;
+}
+
+/// What arrives at a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// A packet.
+    Packet(ServerPacket),
+    /// The end of the connection, or the failure to make one.
+    Closed,
+}
+
+/// Why something is not begun.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CannotDo {
+    /// This layer cannot do it; the step is skipped, and reported by name.
+    #[error("the {layer} layer cannot {what}")]
+    Layer {
+        /// Which layer.
+        layer: &'static str,
+        /// What it cannot.
+        what: String,
+    },
+    /// The scenario asks for what makes no sense.
+    #[error("{0}")]
+    Scenario(String),
+}
+
+/// Something inside the world has failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
