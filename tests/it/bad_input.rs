@@ -88,8 +88,23 @@ fn frame_of_one_byte_over_the_limit_is_refused_before_it_comes() {
 
 #[test]
 fn frame_over_the_limit_is_refused_with_all_its_bytes_behind_it() {
-    // More than the 64 KiB that are read and dropped, so that the reason has to get past a reset's chance.
+    // Less than the 64 KiB that are read and dropped.
     Scene::new().expect_closing(&framed(&vec![9; 60_000]), CloseReason::FrameTooLong);
+}
+
+#[test]
+fn what_follows_refused_bytes_is_taken_so_that_no_reset_destroys_the_reason() {
+    let mut scene = Scene::new();
+    let mut mallory = scene.daemon.log_in("mallory");
+    mallory.send(&(FRAME_BYTES_MAX + 1).to_le_bytes());
+    mallory.expect(ServerPacket::Closing { reason: CloseReason::FrameTooLong });
+    for _ in 0..4 {
+        // A connection that is closed for good answers the first with a reset, and the next cannot be sent.
+        mallory.send(&[9; 10_000]);
+        scene.pair.talk();
+    }
+    mallory.finish_writing();
+    mallory.expect_end();
 }
 
 #[test]

@@ -112,12 +112,12 @@ fn connections_max() -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let files = limits.lines().find(|line| line.starts_with("Max open files"));
     let files: usize = files.and_then(|line| line.split_whitespace().nth(3)?.parse().ok()).unwrap_or(1_024);
-    (files / 3).min(3_000)
+    (files / 3).min(5_000)
 }
 
 #[test]
 fn thousands_of_connections_opened_and_dropped_at_once_leave_nothing() {
-    const CONNECTIONS: usize = 3_000;
+    const CONNECTIONS: usize = 10_000;
     let daemon = Setup::new().users(&["alice", "bob", "carol"]).start();
     let mut pair = Pair::in_room(&daemon, ["alice", "bob"], GENERAL);
     let files = daemon.open_files();
@@ -157,14 +157,15 @@ fn thousands_of_connections_opened_and_dropped_at_once_leave_nothing() {
 fn silent_client_is_pinged_then_closed_though_it_never_closes() {
     let daemon = Setup::new().set("session.heartbeat_interval", "300ms").users(&["alice"]).start();
     let files = daemon.open_files();
+    // Before the login: the silence begins later than this.
+    let started_at = Instant::now();
     let mut alice = daemon.log_in("alice");
-    let heard_at = Instant::now();
     assert!(matches!(alice.receive(), ServerPacket::Ping { .. }));
-    let pinged_after = heard_at.elapsed();
+    let pinged_after = started_at.elapsed();
     alice.expect_closing(CloseReason::Silent);
-    let closed_after = heard_at.elapsed();
-    assert!(pinged_after >= Duration::from_millis(290), "pinged after {pinged_after:?}");
-    assert!(closed_after >= Duration::from_millis(890), "closed after {closed_after:?}");
+    let closed_after = started_at.elapsed();
+    assert!(pinged_after >= Duration::from_millis(300), "pinged after {pinged_after:?}");
+    assert!(closed_after >= Duration::from_millis(900), "closed after {closed_after:?}");
     // The client keeps its half open, and the daemon lets go of it all the same.
     daemon.wait_for_ended_sessions(1);
     wait_until("the connection is closed", || daemon.open_files() == files);
@@ -173,7 +174,7 @@ fn silent_client_is_pinged_then_closed_though_it_never_closes() {
 
 #[test]
 fn client_that_answers_pings_stays() {
-    let daemon = Setup::new().set("session.heartbeat_interval", "200ms").users(&["alice"]).start();
+    let daemon = Setup::new().set("session.heartbeat_interval", "300ms").users(&["alice"]).start();
     let mut alice = daemon.log_in("alice");
     alice.answers_pings = true;
     assert_eq!(alice.receive_within(Duration::from_millis(1_500)), None, "nothing but pings");

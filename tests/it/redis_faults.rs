@@ -11,7 +11,7 @@ use crate::support::{Daemon, Pair, RedisKeys, Setup, Wire, say, secret_of, wait_
 
 const GENERAL: u32 = 1;
 /// What the settings of these tests give a login.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(1);
+const LOGIN_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// What a busy machine may add to that.
 const SLACK: Duration = Duration::from_secs(2);
 /// Users who log in while Redis fails. Those with an odd place do not know their secret.
@@ -27,9 +27,9 @@ struct Scene {
 
 fn settings(keys: &RedisKeys) -> Setup {
     keys.setup()
-        .set("session.login_timeout", "1s")
+        .set("session.login_timeout", "1500ms")
         .set("redis.connect_timeout", "300ms")
-        .set("redis.response_timeout", "300ms")
+        .set("redis.response_timeout", "500ms")
         .set("limits.login_failures_per_address_burst", "1000")
         .set("limits.login_failures_per_session_max", "1000")
 }
@@ -179,7 +179,7 @@ fn redis_slower_than_the_deadline_is_told_within_it() {
     let mut crowd = scene.crowd();
     for _ in 0..2 {
         // Everything is carried out, but only after the daemon has stopped to wait for it.
-        scene.keys.run::<()>(&["CLIENT", "PAUSE", "700", "ALL"]);
+        scene.keys.run::<()>(&["CLIENT", "PAUSE", "1000", "ALL"]);
         let asked_at = ask(&mut crowd);
         assert_eq!(expect_verdicts(&mut crowd, asked_at, &mut scene.pair), crowd.len());
         scene.expect_recovery(&mut crowd);

@@ -56,9 +56,9 @@ fn user_who_disconnected_from_one_daemon_can_log_in_at_the_other() {
 #[test]
 fn lease_is_renewed_for_as_long_as_the_user_is_online() {
     let keys = RedisKeys::new();
-    let lease = Duration::from_millis(900);
+    let lease = Duration::from_millis(1_500);
     let (_setup, [one, other]) =
-        two_daemons(keys.setup().set("redis.lease", "900ms").set("redis.response_timeout", "300ms"));
+        two_daemons(keys.setup().set("redis.lease", "1500ms").set("redis.response_timeout", "500ms"));
     let mut here = one.log_in("alice");
     let mut there = other.greet("alice");
     let started_at = Instant::now();
@@ -74,22 +74,22 @@ fn lease_is_renewed_for_as_long_as_the_user_is_online() {
 #[test]
 fn users_of_a_killed_daemon_can_return_once_their_lease_ends() {
     let keys = RedisKeys::new();
-    let lease = Duration::from_millis(1_500);
+    let lease = Duration::from_secs(2);
     let (_setup, [one, other]) =
-        two_daemons(keys.setup().set("redis.lease", "1500ms").set("redis.response_timeout", "500ms"));
+        two_daemons(keys.setup().set("redis.lease", "2s").set("redis.response_timeout", "600ms"));
     let mut pair = Pair::in_room(&other, ["bob", "carol"], GENERAL);
     let mut here = one.log_in("alice");
     one.kill();
     here.expect_loss();
     let mut there = other.greet("alice");
-    let left: i64 = keys.run(&["PTTL", &keys.presence("alice")]);
     let killed_at = Instant::now();
+    let left: i64 = keys.run(&["PTTL", &keys.presence("alice")]);
     expect_refusal(&mut there, &secret_of("alice"), Code::AlreadyOnline);
     pair.talk();
     log_in_when_possible(&mut there, &[Code::AlreadyOnline]);
     let waited = killed_at.elapsed();
-    assert!(waited <= lease + Duration::from_secs(1), "the lease is over after {lease:?}, the wait was {waited:?}");
-    assert!(waited + Duration::from_millis(50) >= Duration::from_millis(left as u64), "let in after {waited:?}");
+    assert!(waited <= lease + Duration::from_secs(3), "the lease is over after {lease:?}, the wait was {waited:?}");
+    assert!(waited >= Duration::from_millis(left as u64), "let in after {waited:?}");
     pair.talk();
 }
 
