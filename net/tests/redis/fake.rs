@@ -17,7 +17,7 @@ pub(crate) enum Answer {
     Usual,
     /// These bytes.
     Bytes(Vec<u8>),
-    /// Nothing, for ever.
+    /// Nothing. What comes behind it is heard.
     Nothing,
     /// Closes the connection.
     Close,
@@ -62,6 +62,10 @@ impl Fake {
         self.connections.get()
     }
 
+    pub(crate) fn commands(&self) -> Vec<Vec<String>> {
+        self.commands.borrow().clone()
+    }
+
     /// How many commands began with this word, on whatever connection.
     pub(crate) fn count(&self, word: &str) -> usize {
         self.commands.borrow().iter().filter(|command| command.first().is_some_and(|first| first == word)).count()
@@ -76,7 +80,7 @@ impl Fake {
             match answer {
                 Answer::Usual => stream.write_all(usual(&command).as_bytes()).await?,
                 Answer::Bytes(bytes) => stream.write_all(&bytes).await?,
-                Answer::Nothing => std::future::pending().await,
+                Answer::Nothing => {}
                 Answer::Close => return Ok(()),
             }
         }

@@ -341,6 +341,26 @@ fn a_take_that_may_run_late_is_watched_for_one_more_lease() {
 }
 
 #[test]
+fn a_second_take_of_a_user_waits_for_the_first() {
+    run_paused(async {
+        let fake = Fake::new(|_, command| if is(command, "SET") { Answer::Nothing } else { Answer::Usual });
+        let presence = presence(&fake, 10 * second());
+        let take = |serial, user: &str| presence.take(ticket(serial), user.parse().unwrap(), false);
+        let wait = second() / 2;
+        let (one, two, other) = tokio::join!(
+            timeout(wait, take(1, "alice")),
+            timeout(wait, take(2, "alice")),
+            timeout(wait, take(3, "bob"))
+        );
+        assert!(one.is_err() && two.is_err() && other.is_err());
+        let sets = fake.commands().into_iter().filter(|command| is(command, "SET"));
+        let mut keys: Vec<_> = sets.filter_map(|command| command.into_iter().nth(1)).collect();
+        keys.sort();
+        assert_eq!(keys, ["presence:alice", "presence:bob"], "one for each user");
+    });
+}
+
+#[test]
 fn leases_are_bounded() {
     run_paused(async {
         let fake = Fake::new(|_, _| Answer::Usual);

@@ -7,6 +7,7 @@ mod fake;
 mod lies;
 mod link;
 mod log;
+mod outage;
 mod presence;
 mod storm;
 mod support;
