@@ -83,8 +83,8 @@ impl Engine {
         }
     }
 
-    /// Takes one input at a time. Deadlines that are due by `now` fire first (after a stall has put them off). A `now` before the previous one counts as
-    /// the previous one. Cannot fail: a bad request is answered.
+    /// Takes one input at a time. Deadlines that are due by `now` fire first (after a stall has put them off). A `now`
+    /// before the previous one counts as the previous one. Cannot fail: a bad request is answered.
     ///
     /// # Panics
     /// Only when a promise between engine and driver is broken, such as a new session named like a living one; never by

@@ -14,6 +14,7 @@ extern crate alloc;
 pub mod action;
 mod chat;
 mod check;
+mod code;
 pub mod config;
 mod deadline;
 mod digest;
