@@ -627,3 +627,18 @@ fn remember(place: &mut Option<Waker>, context: &Context<'_>) {
         None => *place = Some(context.waker().clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_farewell_fits_into_its_reserve() {
+        // The last reason has the highest number, and so the longest encoding.
+        for reason in [CloseReason::Disconnected, CloseReason::SlowConsumer, CloseReason::Stopped] {
+            let mut frame = Vec::new();
+            codec::encode_server(&ServerPacket::Closing { reason }, &mut frame);
+            assert!(frame.len() <= CLOSING_BYTES, "{reason:?} takes {} bytes", frame.len());
+        }
+    }
+}

@@ -97,3 +97,104 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll};
+
+    use super::*;
+
+    /// A transport that takes so many bytes at each write, and then no more until it is asked again.
+    struct Taker {
+        taken: Vec<u8>,
+        bytes_per_write: Vec<usize>,
+    }
+
+    impl Stream for Taker {
+        fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let Some(count) = self.bytes_per_write.pop() else {
+                return Err(io::ErrorKind::WouldBlock.into());
+            };
+            let count = count.min(bytes.len());
+            self.taken.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn poll_writable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn append(outbox: &mut Outbox, pool: &mut BufferPool, bytes_max: usize, bytes: &[u8]) -> Result<(), Overflow> {
+        outbox.append(pool, bytes_max, |buffer| buffer.extend_from_slice(bytes))
+    }
+
+    #[test]
+    fn outbox_takes_what_fits_and_keeps_what_it_has() {
+        let (mut outbox, mut pool) = (Outbox::default(), BufferPool::default());
+        assert_eq!(append(&mut outbox, &mut pool, 6, b"abc"), Ok(()));
+        assert_eq!(append(&mut outbox, &mut pool, 6, b"defg"), Err(Overflow));
+        assert_eq!(append(&mut outbox, &mut pool, 6, b"def"), Ok(()));
+        let mut taker = Taker { taken: Vec::new(), bytes_per_write: vec![100] };
+        assert_eq!(outbox.flush(&mut taker, &mut pool).expect("it takes"), Flushed::All);
+        assert_eq!(taker.taken, b"abcdef");
+    }
+
+    #[test]
+    fn what_was_written_makes_room_at_once() {
+        let (mut outbox, mut pool) = (Outbox::default(), BufferPool::default());
+        append(&mut outbox, &mut pool, 6, b"abcdef").expect("it fits");
+        let mut taker = Taker { taken: Vec::new(), bytes_per_write: vec![1, 1] };
+        assert_eq!(outbox.flush(&mut taker, &mut pool).expect("it takes"), Flushed::Blocked);
+        assert_eq!(append(&mut outbox, &mut pool, 6, b"ghi"), Err(Overflow));
+        assert_eq!(append(&mut outbox, &mut pool, 6, b"gh"), Ok(()));
+        taker.bytes_per_write = vec![3, 3];
+        assert_eq!(outbox.flush(&mut taker, &mut pool).expect("it takes"), Flushed::All);
+        assert_eq!(taker.taken, b"abcdefgh");
+    }
+
+    #[test]
+    fn empty_outbox_owns_no_buffer() {
+        let (mut outbox, mut pool) = (Outbox::default(), BufferPool::default());
+        append(&mut outbox, &mut pool, 0, b"a").expect_err("it does not fit");
+        assert_eq!((outbox.buffer.capacity(), pool.report().lent), (0, 0), "refused");
+        append(&mut outbox, &mut pool, 9, b"a").expect("it fits");
+        assert_eq!(pool.report().lent, 1);
+        let mut taker = Taker { taken: Vec::new(), bytes_per_write: vec![1] };
+        outbox.flush(&mut taker, &mut pool).expect("it takes");
+        assert_eq!((outbox.buffer.capacity(), pool.report().lent), (0, 0), "flushed");
+        append(&mut outbox, &mut pool, 9, b"a").expect("it fits");
+        outbox.discard(&mut pool);
+        assert_eq!((outbox.buffer.capacity(), pool.report().lent), (0, 0), "discarded");
+    }
+
+    #[test]
+    fn slow_reader_does_not_make_the_buffer_grow() {
+        let (mut outbox, mut pool) = (Outbox::default(), BufferPool::default());
+        let mut taker = Taker { taken: Vec::new(), bytes_per_write: Vec::new() };
+        append(&mut outbox, &mut pool, 1000, &[0; 900]).expect("it fits");
+        for _ in 0..1000 {
+            taker.bytes_per_write = vec![90];
+            outbox.flush(&mut taker, &mut pool).expect("it takes");
+            append(&mut outbox, &mut pool, 1000, &[0; 90]).expect("it fits");
+        }
+        assert!(outbox.buffer.len() <= 2000, "{} bytes for 900 that wait", outbox.buffer.len());
+    }
+
+    #[test]
+    fn stream_that_takes_nothing_is_broken() {
+        let (mut outbox, mut pool) = (Outbox::default(), BufferPool::default());
+        append(&mut outbox, &mut pool, 9, b"a").expect("it fits");
+        let mut taker = Taker { taken: Vec::new(), bytes_per_write: vec![0] };
+        let error = outbox.flush(&mut taker, &mut pool).expect_err("it is broken");
+        assert_eq!(error.kind(), io::ErrorKind::WriteZero);
+    }
+}
