@@ -1,6 +1,6 @@
 //! What must arrive: `-> RoomChatNotify name=alice`, read and written.
 
-use super::names::Names;
+use super::names::{self, Names};
 use super::packets;
 use super::tokens::{self, Line, Parsed, Refusal, here};
 use super::{Expectation, Expected, Pattern};
@@ -8,8 +8,8 @@ use super::{Expectation, Expected, Pattern};
 /// Whether an expectation comes next: `->`, perhaps behind the name of a client.
 pub(super) fn is_next(line: &Line<'_>) -> bool {
     let mut line = *line;
-    let _ = tokens::word(&mut line, "");
-    line.starts_with("->")
+    let is_step = tokens::word(&mut line, "a client").is_ok_and(names::is_reserved);
+    !is_step && line.starts_with("->")
 }
 
 /// `[CLIENT] -> …`. Without a client, `own` is meant, whose step it is.

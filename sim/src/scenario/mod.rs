@@ -377,3 +377,6 @@ pub struct Pattern {
     /// Fields and their values, written as [`fields::of`] writes them. A field that is not named may have any value.
     pub fields: Vec<(String, String)>,
 }
+
+#[cfg(test)]
+mod tests;

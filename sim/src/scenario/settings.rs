@@ -158,7 +158,7 @@ mod tests {
             "sessions_max 3",
             "flood 10/s burst 20",
             "flood 7/min burst 20",
-            "flood every 150ms burst 20",
+            "flood every 7s burst 20",
             "flood every 1us burst 20",
             "server_name \"two words\"",
         ] {
