@@ -9,6 +9,7 @@ compile_error!(
 );
 
 pub mod accounts;
+pub mod cli;
 pub mod layers;
 pub mod network;
 pub mod scenario;

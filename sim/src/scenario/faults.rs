@@ -105,7 +105,10 @@ pub(super) fn show(fault: &Fault) -> String {
     }
 }
 
-const CHECKS: [(&str, Option<fn(u32) -> Check>); 4] = [
+/// Looks at how many of something there are.
+type Counted = fn(u32) -> Check;
+
+const CHECKS: [(&str, Option<Counted>); 4] = [
     ("empty", None),
     ("sessions", Some(Check::Sessions)),
     ("online", Some(Check::Online)),

@@ -222,20 +222,36 @@ impl Parser {
     }
 
     /// The expectations below a step.
-    fn below(&mut self, children: &[Node<'_>], step: &mut Step, own: Option<&str>) -> Result<(), Refused> {
+    fn below(&self, children: &[Node<'_>], step: &mut Step, own: Option<&str>) -> Result<(), Refused> {
         for child in children {
-            let placed = |refusal| (child.source.number, refusal);
-            let line = &mut child.source.line();
-            if !expectations::is_next(line) {
-                let refusal = Refusal::expected(here(line), "what is expected of the step above, such as `-> Welcome`");
-                return Err(placed(refusal));
-            }
-            step.expects.push(self.expectation(line, own).map_err(placed)?);
-            if let Some(below) = child.children.first() {
-                return Err(below.source.refuse(below.source.indent, "nothing stands below an expectation"));
-            }
+            self.expected(child, own, &mut step.expects)?;
         }
         Ok(())
+    }
+
+    /// An expectation, or `repeat` with those that are expected so many times.
+    fn expected(&self, node: &Node<'_>, own: Option<&str>, expects: &mut Vec<Expectation>) -> Result<(), Refused> {
+        let placed = |refusal| (node.source.number, refusal);
+        let line = &mut node.source.line();
+        if tokens::keyword(line, "repeat") {
+            let times = times(line).map_err(placed)?;
+            let mut once = Vec::new();
+            for child in &node.children {
+                self.expected(child, own, &mut once)?;
+            }
+            let repeated = repeated(&once, times).map_err(|what| node.source.refuse(node.source.indent, what))?;
+            expects.extend(repeated);
+            return Ok(());
+        }
+        if !expectations::is_next(line) {
+            let what = "what is expected of the step above, such as `-> Welcome`";
+            return Err(placed(Refusal::expected(here(line), what)));
+        }
+        expects.push(self.expectation(line, own).map_err(placed)?);
+        match node.children.first() {
+            Some(below) => Err(below.source.refuse(below.source.indent, "nothing stands below an expectation")),
+            None => Ok(()),
+        }
     }
 
     fn expectation(&self, line: &mut Line<'_>, own: Option<&str>) -> Parsed<Expectation> {
@@ -262,10 +278,7 @@ impl Parser {
     }
 
     fn repeat(&mut self, node: &Node<'_>, line: &mut Line<'_>, is_together: bool) -> Result<Vec<Step>, Refused> {
-        let placed = |refusal| (node.source.number, refusal);
-        let at = here(line);
-        let times: usize = tokens::number(line, "how many times").map_err(placed)?;
-        end(line).map_err(placed)?;
+        let times = times(line).map_err(|refusal| (node.source.number, refusal))?;
         let mut steps = Vec::new();
         for child in &node.children {
             match self.said(child, is_together)? {
@@ -276,14 +289,7 @@ impl Parser {
                 }
             }
         }
-        if steps.is_empty() || times == 0 {
-            return Err(node.source.refuse(at, "nothing is repeated"));
-        }
-        if steps.len().saturating_mul(times) > STEPS_MAX {
-            return Err(node.source.refuse(at, format!("these are more than {STEPS_MAX} steps")));
-        }
-        let once = steps.len();
-        Ok(steps.into_iter().cycle().take(once * times).collect())
+        repeated(&steps, times).map_err(|what| node.source.refuse(node.source.indent, what))
     }
 
     /// A step on one line, or the steps that it stands for, and whose step it is if it is a client's.
@@ -363,6 +369,24 @@ fn client_step(line: u32, client: &str, operation: Operation, expects: Option<Pa
     let event = Event::Client { client: client.to_owned(), operation };
     let expects = expects.map(|pattern| Expectation { client: client.to_owned(), what: Expected::Packet(pattern) });
     Step { line, event, expects: expects.into_iter().collect(), within: WITHIN }
+}
+
+/// How many times, and the end of the line.
+fn times(line: &mut Line<'_>) -> Parsed<usize> {
+    let times = tokens::number(line, "how many times")?;
+    end(line)?;
+    Ok(times)
+}
+
+/// The same so many times; what is wrong if that is nothing, or too much.
+fn repeated<T: Clone>(once: &[T], times: usize) -> Result<Vec<T>, String> {
+    if once.is_empty() || times == 0 {
+        return Err("nothing is repeated".to_owned());
+    }
+    if once.len().saturating_mul(times) > STEPS_MAX {
+        return Err(format!("this is repeated more than {STEPS_MAX} times"));
+    }
+    Ok(once.iter().cloned().cycle().take(once.len() * times).collect())
 }
 
 fn end(line: &Line<'_>) -> Parsed<()> {

@@ -85,6 +85,9 @@ fn repeated_steps_are_there_as_often() {
     assert_eq!(lines, [1, 3, 4, 3, 4, 3, 4]);
     let together = parse("a connect\ntogether\n  repeat 5\n    a ping 1\n  repeat 5\n    a -> Pong\n");
     assert!(together.is_err(), "what is expected is not repeated by itself");
+    let expected = parse("a connect\nwait\n  repeat 2\n    a -> Ping\n    a -> Pong\n").expect("a scenario");
+    assert_eq!(expected.steps[1].expects.len(), 4);
+    assert!(parse("a connect\nwait\n  repeat 2\n    a ping 1\n").is_err());
     assert!(parse("a connect\nrepeat 100001\n  a ping 1\n").is_err());
     assert!(parse("a connect\nrepeat 1000\n  repeat 1000\n    a ping 1\n").is_err());
     assert!(parse("a connect\nrepeat 0\n  a ping 1\n").is_err());
