@@ -7,6 +7,7 @@
 compile_error!("lobbyd-sim needs tokio's `tokio_unstable` cfg: if RUSTFLAGS is set, add `--cfg tokio_unstable` to it");
 
 pub mod accounts;
+pub mod cli;
 pub mod layers;
 pub mod network;
 pub mod scenario;

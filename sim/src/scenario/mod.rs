@@ -3,12 +3,28 @@
 //! `grammar.md` beside this file says how one is written.
 
 pub mod fields;
+pub mod parse;
+pub mod print;
+
+mod error;
+mod expectations;
+mod faults;
+mod names;
+mod operations;
+mod packets;
+mod settings;
+mod setup;
+mod tokens;
 
 use std::time::Duration;
 
 use lobbyd_core::config::Config;
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::name::UserName;
+
+pub use self::error::ParseError;
+pub use self::parse::parse;
+pub use self::print::print;
 
 /// A scenario, as a file says it.
 #[derive(Clone, Debug, PartialEq)]
@@ -361,3 +377,6 @@ pub struct Pattern {
     /// Fields and their values, written as [`fields::of`] writes them. A field that is not named may have any value.
     pub fields: Vec<(String, String)>,
 }
+
+#[cfg(test)]
+mod tests;
