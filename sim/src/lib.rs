@@ -11,4 +11,6 @@ compile_error!(
 pub mod accounts;
 pub mod layers;
 pub mod network;
+pub mod runner;
 pub mod scenario;
+pub mod trace;
