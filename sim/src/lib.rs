@@ -10,4 +10,6 @@ pub mod accounts;
 pub mod cli;
 pub mod layers;
 pub mod network;
+pub mod runner;
 pub mod scenario;
+pub mod trace;

@@ -4,6 +4,8 @@
 //! arrived. So a layer is a loop around an event queue (`pure`), around a simulated network (`turmoil`), or around real
 //! sockets (`live`).
 
+pub mod pure;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -43,6 +45,11 @@ pub trait World {
 
     /// Whether nothing is under way: no bytes on the network, nothing that a task is about to do.
     fn is_quiet(&self) -> bool;
+
+    /// The digests of the daemons' engines, by the names of the daemons; none where a layer cannot see them.
+    fn digests(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
 
     /// What has arrived at a client and was not looked at yet, in order.
     fn arrived(&mut self, client: &str) -> &mut VecDeque<Arrival>;

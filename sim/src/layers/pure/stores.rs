@@ -1,0 +1,585 @@
+//! The stores as daemons see them: a list of accounts inside each daemon, or the Redis that all share.
+//!
+//! Every login gets a verdict within a deadline, whatever Redis does, and a lease that nobody may hold is given back.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use lobbyd_core::action::Presence;
+use lobbyd_core::id::Ticket;
+use lobbyd_core::input::{Account, Input, Verdict};
+use lobbyd_core::name::UserName;
+
+use super::leases::{Grant, LEASE};
+use super::link::{Link, RESPONSE_NANOS};
+use super::network::Passage;
+use super::queue::Event;
+use super::random::Random;
+use super::redis::{Command, Consequence, Eviction, Owner, Process, Redis, Renewal, Reply, StoreEvent};
+use super::wire::Wire;
+use super::{millis, nanos};
+use crate::layers::CannotDo;
+use crate::scenario::{RedisFault, Setup, Store};
+
+/// How long a list takes to answer.
+const LIST_NANOS: (u64, u64) = (millis(1), millis(5));
+
+/// What a daemon asks about a login.
+pub(super) struct Question {
+    pub(super) ticket: Ticket,
+    pub(super) user: UserName,
+    pub(super) secret: Vec<u8>,
+    pub(super) presence: Presence,
+}
+
+/// What a daemon is told.
+pub(super) struct Told {
+    pub(super) daemon: u32,
+    pub(super) input: Input<'static>,
+}
+
+pub(super) struct Stores {
+    /// What daemons are to be told now.
+    pub(super) told: VecDeque<Told>,
+    accounts: BTreeMap<UserName, (String, Account)>,
+    /// Absent where each daemon has its list.
+    redis: Option<Redis>,
+    nodes: Vec<Link>,
+    nodes_begun: u32,
+    logins: BTreeMap<u32, Login>,
+    calls: BTreeMap<u32, Call>,
+    evictions: BTreeMap<u32, Eviction>,
+    last_number: u32,
+    /// How long an answer may take: the least of what applies.
+    deadline: u64,
+    list_delay: Random,
+    seed: u64,
+}
+
+/// A login to be decided.
+struct Login {
+    daemon: u32,
+    question: Question,
+    /// Known before it is told where there was nobody to ask.
+    verdict: Option<Verdict>,
+}
+
+/// A command on its way to Redis or back.
+struct Call {
+    daemon: u32,
+    /// The life of the daemon, which owns the leases.
+    node: u32,
+    connection: u32,
+    /// The start of Redis that the connection leads to.
+    redis_life: u32,
+    command: Command,
+    reply: Option<Reply>,
+    sent_at: u64,
+    /// The login that waits for it.
+    login: Option<u32>,
+    /// Whether anybody still waits for the answer.
+    is_awaited: bool,
+    /// Whether Redis has it, or will.
+    is_under_way: bool,
+}
+
+impl Stores {
+    pub(super) fn new(setup: &Setup, daemons: &[String], seed: u64, wire: &mut Wire) -> Self {
+        let account = |account: &crate::scenario::Account| {
+            let nickname = account.nickname.as_deref().map(Into::into);
+            let known = Account { nickname, administrator: account.administrator };
+            (account.user, (account.secret.clone(), known))
+        };
+        let accounts: BTreeMap<_, _> = setup.accounts.iter().map(account).collect();
+        let tokens = || accounts.iter().map(|(user, (secret, _))| (*user, secret.clone())).collect();
+        let redis = (setup.store == Store::Redis).then(|| Redis::new(tokens()));
+        let mut stores = Self {
+            told: VecDeque::new(),
+            accounts,
+            redis,
+            nodes: Vec::new(),
+            nodes_begun: 0,
+            logins: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            evictions: BTreeMap::new(),
+            last_number: 0,
+            deadline: RESPONSE_NANOS.min(nanos(setup.config.login_timeout)),
+            list_delay: Random::derived(seed, "answers of listed accounts"),
+            seed,
+        };
+        for daemon in daemons {
+            let node = stores.begin_node();
+            stores.nodes.push(Link::new(node, daemon, seed, &mut wire.network));
+        }
+        stores
+    }
+
+    /// A daemon asks about a login. It is told the verdict later, whatever happens.
+    pub(super) fn ask(&mut self, daemon: u32, question: Question, wire: &mut Wire) {
+        let number = self.number();
+        let user = question.user;
+        let is_empty = question.secret.is_empty();
+        self.logins.insert(number, Login { daemon, question, verdict: None });
+        if self.redis.is_none() {
+            let delay = self.list_delay.between(LIST_NANOS.0, LIST_NANOS.1);
+            wire.queue.send(wire.now + delay, Event::Store(StoreEvent::Decided(number)));
+        } else if is_empty {
+            self.decide_later(number, Verdict::Denied, wire);
+        } else if !self.call(daemon, Command::Token(user), Some(number), wire) {
+            self.decide_later(number, Verdict::Unavailable, wire);
+        }
+    }
+
+    /// A daemon gives a lease back, if it has it.
+    pub(super) fn release(&mut self, daemon: u32, ticket: Ticket, user: UserName, wire: &mut Wire) {
+        if self.redis.is_some() {
+            self.nodes[daemon as usize].book.release((user, ticket), wire.now);
+            self.look_after(daemon, wire);
+        }
+    }
+
+    /// How many leases a daemon has, by its own book or by Redis.
+    pub(super) fn leases_of(&self, daemon: u32, now: u64) -> usize {
+        let node = &self.nodes[daemon as usize];
+        let owned = self.redis.as_ref().map_or(0, |redis| redis.leases_of(node.number, now));
+        owned.max(node.book.len())
+    }
+
+    /// A daemon is gone: it waits for nothing and holds nothing, and knows nothing of its leases when it comes back.
+    pub(super) fn forget(&mut self, daemon: u32, wire: &mut Wire) {
+        self.logins.retain(|_, login| login.daemon != daemon);
+        for call in self.calls.values_mut().filter(|call| call.daemon == daemon) {
+            call.is_awaited = false;
+        }
+        let number = self.begin_node();
+        self.nodes[daemon as usize].begin_anew(number, self.seed);
+        if self.redis.as_ref().is_some_and(|redis| !redis.is_healthy()) {
+            self.lose_link(daemon, wire);
+        } else if let Some(redis) = &self.redis {
+            self.nodes[daemon as usize].redis_life = redis.life;
+        }
+    }
+
+    /// Breaks or heals Redis.
+    ///
+    /// # Errors
+    /// When there is none, or it makes no sense now.
+    pub(super) fn inject(&mut self, fault: RedisFault, wire: &mut Wire) -> Result<(), CannotDo> {
+        let Some(redis) = &mut self.redis else {
+            return Err(CannotDo::Scenario("there is no Redis in this scenario".to_owned()));
+        };
+        match redis.inject(fault)? {
+            Consequence::Nothing => {}
+            Consequence::Reset(dropped) => {
+                dropped.into_iter().for_each(|call| self.drop_call(call));
+                for daemon in 0..self.nodes.len() {
+                    let node = &self.nodes[daemon];
+                    if let Some(connection) = node.connection()
+                        && let Some(delay) = wire.network.delay(node.back)
+                    {
+                        let event = StoreEvent::Lost(daemon as u32, connection);
+                        wire.queue.send(wire.now + delay, Event::Store(event));
+                    }
+                }
+            }
+            Consequence::Run(calls) => calls.into_iter().for_each(|call| self.run(call, wire)),
+        }
+        Ok(())
+    }
+
+    /// The daemon in whose process an event happens; none for Redis' own.
+    pub(super) fn daemon_of(&self, event: StoreEvent) -> Option<u32> {
+        match event {
+            StoreEvent::Decided(login) => self.logins.get(&login).map(|login| login.daemon),
+            StoreEvent::Asked(_) => None,
+            StoreEvent::Answered(call) | StoreEvent::Overdue(call) => self.calls.get(&call).map(|call| call.daemon),
+            StoreEvent::Lost(daemon, _)
+            | StoreEvent::Dial(daemon)
+            | StoreEvent::Connected(daemon)
+            | StoreEvent::Keep(daemon) => Some(daemon),
+            StoreEvent::Evicted(eviction) => {
+                let owner = self.evictions.get(&eviction)?.owner;
+                self.nodes.iter().position(|node| node.number == owner.node).map(|index| index as u32)
+            }
+        }
+    }
+
+    /// Something happens. What daemons are to be told of it is in [`Stores::told`] then.
+    pub(super) fn handle(&mut self, event: StoreEvent, wire: &mut Wire) {
+        match event {
+            StoreEvent::Decided(login) => self.decided(login),
+            StoreEvent::Asked(call) => self.asked(call, wire),
+            StoreEvent::Answered(call) => self.answered(call, wire),
+            StoreEvent::Overdue(call) => self.overdue(call, wire),
+            StoreEvent::Lost(daemon, connection) => {
+                if self.nodes[daemon as usize].connection() == Some(connection) {
+                    self.lose_link(daemon, wire);
+                }
+            }
+            StoreEvent::Dial(daemon) => self.dial(daemon, wire),
+            StoreEvent::Connected(daemon) => self.connected(daemon, wire),
+            StoreEvent::Keep(daemon) => self.keep(daemon, wire),
+            StoreEvent::Evicted(eviction) => self.evicted(eviction, wire),
+        }
+    }
+
+    fn begin_node(&mut self) -> u32 {
+        self.nodes_begun += 1;
+        self.nodes_begun
+    }
+
+    fn number(&mut self) -> u32 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    fn decide_later(&mut self, login: u32, verdict: Verdict, wire: &mut Wire) {
+        if let Some(known) = self.logins.get_mut(&login) {
+            known.verdict = Some(verdict);
+            wire.queue.send(wire.now, Event::Store(StoreEvent::Decided(login)));
+        }
+    }
+
+    fn decided(&mut self, login: u32) {
+        let Some(Login { verdict, question, .. }) = self.logins.get(&login) else { return };
+        let verdict = verdict.clone().unwrap_or_else(|| {
+            let known = self.accounts.get(&question.user);
+            let right = known.filter(|(secret, _)| !secret.is_empty() && *secret.as_bytes() == *question.secret);
+            right.map_or(Verdict::Denied, |(_, account)| Verdict::Accepted { account: account.clone(), leased: false })
+        });
+        self.tell(login, verdict);
+    }
+
+    fn tell(&mut self, login: u32, verdict: Verdict) {
+        let Some(Login { daemon, question, .. }) = self.logins.remove(&login) else { return };
+        let input = Input::LoginVerdict { ticket: question.ticket, user: question.user, verdict };
+        self.told.push_back(Told { daemon, input });
+    }
+
+    /// Sends a command. False if there is no connection.
+    fn call(&mut self, daemon: u32, command: Command, login: Option<u32>, wire: &mut Wire) -> bool {
+        let node = &mut self.nodes[daemon as usize];
+        let Some(connection) = node.connection() else { return false };
+        let arrives_at = node.send_at(wire);
+        let is_prompt = self.redis.as_ref().is_some_and(|redis| redis.process != Process::Frozen);
+        let call = Call {
+            daemon,
+            node: node.number,
+            connection,
+            redis_life: node.redis_life,
+            command,
+            reply: None,
+            sent_at: wire.now,
+            login,
+            is_awaited: true,
+            is_under_way: arrives_at.is_some(),
+        };
+        let number = self.number();
+        self.calls.insert(number, call);
+        if let Some(at) = arrives_at {
+            let event = Event::Store(StoreEvent::Asked(number));
+            if is_prompt { wire.queue.send(at, event) } else { wire.queue.plan(at, event) }
+        }
+        wire.queue.plan(wire.now + self.deadline, Event::Store(StoreEvent::Overdue(number)));
+        true
+    }
+
+    /// A call reaches Redis.
+    fn asked(&mut self, number: u32, wire: &mut Wire) {
+        let (Some(redis), Some(call)) = (&mut self.redis, self.calls.get_mut(&number)) else { return };
+        let node = &self.nodes[call.daemon as usize];
+        match wire.network.pass(node.way, Event::Store(StoreEvent::Asked(number))) {
+            Passage::Through => {}
+            Passage::Lost => return self.drop_call(number),
+            Passage::Held => return,
+        }
+        if redis.process == Process::Crashed || call.redis_life != redis.life {
+            // The connection is not known there any more.
+            if let Some(delay) = wire.network.delay(node.back) {
+                let event = StoreEvent::Lost(call.daemon, call.connection);
+                wire.queue.send(wire.now + delay, Event::Store(event));
+            }
+            return self.drop_call(number);
+        }
+        if redis.process == Process::Frozen {
+            redis.backlog.push(number);
+        } else {
+            self.run(number, wire);
+        }
+    }
+
+    /// Redis runs a call.
+    fn run(&mut self, number: u32, wire: &mut Wire) {
+        let (Some(redis), Some(call)) = (&mut self.redis, self.calls.get_mut(&number)) else { return };
+        let (reply, eviction) = redis.run(call.node, &call.command, wire.now);
+        let node = &mut self.nodes[call.daemon as usize];
+        call.reply = Some(reply);
+        let answers_at = if call.is_awaited { node.answer_at(redis.delay, wire) } else { None };
+        let is_slow = redis.delay > 0;
+        match answers_at {
+            Some(at) if is_slow => wire.queue.plan(at, Event::Store(StoreEvent::Answered(number))),
+            Some(at) => wire.queue.send(at, Event::Store(StoreEvent::Answered(number))),
+            None => self.drop_call(number),
+        }
+        if let Some(eviction) = eviction {
+            self.publish(eviction, wire);
+        }
+    }
+
+    /// Nothing comes back of a call.
+    fn drop_call(&mut self, number: u32) {
+        if let Some(call) = self.calls.get_mut(&number) {
+            call.is_under_way = false;
+            if !call.is_awaited {
+                self.calls.remove(&number);
+            }
+        }
+    }
+
+    fn publish(&mut self, eviction: Eviction, wire: &mut Wire) {
+        let Some(node) = self.nodes.iter().find(|node| node.number == eviction.owner.node) else { return };
+        if node.connection().is_none() {
+            return;
+        }
+        if let Some(delay) = wire.network.delay(node.back) {
+            let number = self.number();
+            self.evictions.insert(number, eviction);
+            wire.queue.send(wire.now + delay, Event::Store(StoreEvent::Evicted(number)));
+        }
+    }
+
+    fn evicted(&mut self, number: u32, wire: &mut Wire) {
+        let Some(daemon) = self.daemon_of(StoreEvent::Evicted(number)) else {
+            self.evictions.remove(&number);
+            return;
+        };
+        let passage = wire.network.pass(self.nodes[daemon as usize].back, Event::Store(StoreEvent::Evicted(number)));
+        if passage == Passage::Held {
+            return;
+        }
+        let Some(Eviction { user, owner }) = self.evictions.remove(&number) else { return };
+        if passage == Passage::Through {
+            self.nodes[daemon as usize].book.note_eviction((user, owner.ticket), wire.now);
+            self.look_after(daemon, wire);
+        }
+    }
+
+    /// An answer reaches a daemon.
+    fn answered(&mut self, number: u32, wire: &mut Wire) {
+        let Some(call) = self.calls.get(&number) else { return };
+        let daemon = call.daemon;
+        match wire.network.pass(self.nodes[daemon as usize].back, Event::Store(StoreEvent::Answered(number))) {
+            Passage::Through => {}
+            Passage::Lost => return self.drop_call(number),
+            Passage::Held => return,
+        }
+        let Some(call) = self.calls.remove(&number).filter(|call| call.is_awaited) else { return };
+        let Some(reply) = call.reply else { return };
+        match (reply, call.command) {
+            (Reply::Garbage, command) => {
+                self.fail(daemon, call.login, command, false, wire);
+                self.lose_link(daemon, wire);
+            }
+            (Reply::Token(token), Command::Token(_)) => self.judge(call.login, token, wire),
+            (Reply::Take { is_taken, deleted }, Command::Take { grant, first, replaces: _ }) => {
+                self.note_returned(daemon, &first, deleted, wire.now);
+                self.note_taken(daemon, call.login, grant, is_taken, call.sent_at, wire.now);
+            }
+            (Reply::GiveBack(deleted), Command::GiveBack(grants)) => {
+                self.note_returned(daemon, &grants, deleted, wire.now);
+            }
+            (Reply::Renew(renewals), Command::Renew(grants)) => {
+                self.note_renewals(daemon, &grants, renewals, call.sent_at, wire);
+            }
+            (Reply::Retake(taken), Command::Retake(grants)) => {
+                self.note_retaken(daemon, &grants, taken, call.sent_at, wire.now);
+            }
+            // Of the wrong type.
+            (_, command) => self.fail(daemon, call.login, command, true, wire),
+        }
+        self.look_after(daemon, wire);
+    }
+
+    /// A call has waited long enough.
+    fn overdue(&mut self, number: u32, wire: &mut Wire) {
+        let Some(call) = self.calls.get_mut(&number).filter(|call| call.is_awaited) else { return };
+        call.is_awaited = false;
+        let (daemon, login, command) = (call.daemon, call.login, call.command.clone());
+        if !call.is_under_way {
+            self.calls.remove(&number);
+        }
+        self.fail(daemon, login, command, false, wire);
+        if self.deadline == RESPONSE_NANOS {
+            // The stream may be dead for ever.
+            self.lose_link(daemon, wire);
+        }
+        self.look_after(daemon, wire);
+    }
+
+    /// Nothing that can be used came of a command. `is_certain` if it has run or never will.
+    fn fail(&mut self, daemon: u32, login: Option<u32>, command: Command, is_certain: bool, wire: &mut Wire) {
+        if let Command::Take { grant, .. } = command {
+            let book = &mut self.nodes[daemon as usize].book;
+            book.end(grant.1);
+            book.give_up(grant, is_certain, wire.now);
+        }
+        if let Some(login) = login {
+            self.tell(login, Verdict::Unavailable);
+        }
+    }
+
+    /// The stored token has come.
+    fn judge(&mut self, login: Option<u32>, token: Option<String>, wire: &mut Wire) {
+        let Some((number, login)) = login.and_then(|number| Some((number, self.logins.get(&number)?))) else { return };
+        let Question { ticket, user, ref secret, presence } = login.question;
+        let daemon = login.daemon;
+        let is_right = token.is_some_and(|token| !token.is_empty() && *token.as_bytes() == **secret);
+        if !is_right {
+            return self.tell(number, Verdict::Denied);
+        }
+        let replaces = match presence {
+            // Beside a token there is neither a nickname nor a right.
+            Presence::None => {
+                return self.tell(number, Verdict::Accepted { account: Account::default(), leased: false });
+            }
+            Presence::Take => false,
+            Presence::Replace => true,
+        };
+        let book = &mut self.nodes[daemon as usize].book;
+        let first = book.returning_of(user);
+        let take = Command::Take { grant: (user, ticket), replaces, first };
+        book.begin(ticket);
+        if !self.call(daemon, take, Some(number), wire) {
+            self.nodes[daemon as usize].book.end(ticket);
+            self.tell(number, Verdict::Unavailable);
+        }
+    }
+
+    fn note_taken(&mut self, daemon: u32, login: Option<u32>, grant: Grant, is_taken: bool, sent_at: u64, now: u64) {
+        let node = &mut self.nodes[daemon as usize];
+        let verdict = if !is_taken {
+            node.book.end(grant.1);
+            Verdict::AlreadyOnline
+        } else {
+            let renew_at = node.renewal_after(sent_at);
+            if node.book.taken(grant, sent_at, renew_at, now) {
+                Verdict::Accepted { account: Account::default(), leased: true }
+            } else {
+                Verdict::Unavailable
+            }
+        };
+        if let Some(login) = login {
+            self.tell(login, verdict);
+        }
+    }
+
+    fn note_returned(&mut self, daemon: u32, grants: &[Grant], deleted: Vec<bool>, now: u64) {
+        let book = &mut self.nodes[daemon as usize].book;
+        grants.iter().zip(deleted).for_each(|(grant, was_deleted)| book.returned(*grant, was_deleted, now));
+    }
+
+    fn note_renewals(&mut self, daemon: u32, grants: &[Grant], renewals: Vec<Renewal>, sent_at: u64, wire: &mut Wire) {
+        let node = &mut self.nodes[daemon as usize];
+        let mut free = Vec::new();
+        for (grant, renewal) in grants.iter().zip(renewals) {
+            match renewal {
+                Renewal::Done => {
+                    let renew_at = node.renewal_after(sent_at);
+                    node.book.confirmed(*grant, renew_at);
+                }
+                Renewal::Free if node.book.retaking(*grant) => free.push(*grant),
+                Renewal::Free => {}
+                Renewal::Owned(Owner { node: owner, ticket }) => {
+                    let own = (owner == node.number).then_some(ticket);
+                    node.book.is_anothers(*grant, own, wire.now);
+                }
+            }
+        }
+        if !free.is_empty() {
+            self.call(daemon, Command::Retake(free), None, wire);
+        }
+    }
+
+    fn note_retaken(&mut self, daemon: u32, grants: &[Grant], taken: Vec<bool>, sent_at: u64, now: u64) {
+        let node = &mut self.nodes[daemon as usize];
+        for (grant, is_taken) in grants.iter().zip(taken) {
+            if is_taken {
+                let renew_at = node.renewal_after(sent_at);
+                node.book.confirmed(*grant, renew_at);
+            } else {
+                node.book.pause(*grant, now);
+            }
+        }
+    }
+
+    /// Tells of lost leases, and plans what is due next.
+    fn look_after(&mut self, daemon: u32, wire: &mut Wire) {
+        let node = &mut self.nodes[daemon as usize];
+        while let Some(ticket) = node.book.lost.pop_front() {
+            self.told.push_back(Told { daemon, input: Input::PresenceLost { ticket } });
+        }
+        if let Some(at) = node.keep_at(wire.now) {
+            wire.queue.plan(at, Event::Store(StoreEvent::Keep(daemon)));
+        }
+    }
+
+    fn keep(&mut self, daemon: u32, wire: &mut Wire) {
+        let node = &mut self.nodes[daemon as usize];
+        if !node.is_time_to_keep(wire.now) || node.connection().is_none() {
+            return;
+        }
+        // Returns first: a lease that is another's may be one that this daemon has given up.
+        let (returns, renewals) = (node.book.due_returns(wire.now), node.book.due_renewals(wire.now));
+        if !returns.is_empty() {
+            self.call(daemon, Command::GiveBack(returns), None, wire);
+        }
+        if !renewals.is_empty() {
+            self.call(daemon, Command::Renew(renewals), None, wire);
+        }
+        self.look_after(daemon, wire);
+    }
+
+    /// A daemon's connection is gone: whoever waits on it has no answer, and another is made.
+    fn lose_link(&mut self, daemon: u32, wire: &mut Wire) {
+        let Some(dial_at) = self.nodes[daemon as usize].lose(wire.now) else { return };
+        wire.queue.plan(dial_at, Event::Store(StoreEvent::Dial(daemon)));
+        let waiting = self.calls.iter().filter(|(_, call)| call.daemon == daemon && call.is_awaited);
+        let waiting: Vec<u32> = waiting.map(|(number, _)| *number).collect();
+        for number in waiting {
+            let Some(call) = self.calls.get_mut(&number) else { continue };
+            call.is_awaited = false;
+            let (login, command) = (call.login, call.command.clone());
+            if !call.is_under_way {
+                self.calls.remove(&number);
+            }
+            self.fail(daemon, login, command, false, wire);
+        }
+        self.look_after(daemon, wire);
+    }
+
+    fn dial(&mut self, daemon: u32, wire: &mut Wire) {
+        let Some(redis) = &self.redis else { return };
+        let node = &mut self.nodes[daemon as usize];
+        let connected_at = if redis.is_healthy() { node.round_trip(redis.delay, wire) } else { None };
+        match connected_at {
+            Some(at) => wire.queue.send(at, Event::Store(StoreEvent::Connected(daemon))),
+            None => {
+                let is_silent = redis.process == Process::Frozen || !node.is_open(wire);
+                let at = node.dial_again(wire.now, is_silent);
+                wire.queue.plan(at, Event::Store(StoreEvent::Dial(daemon)));
+            }
+        }
+    }
+
+    fn connected(&mut self, daemon: u32, wire: &mut Wire) {
+        let Some(redis) = &self.redis else { return };
+        if !redis.is_healthy() {
+            let at = self.nodes[daemon as usize].dial_again(wire.now, false);
+            wire.queue.plan(at, Event::Store(StoreEvent::Dial(daemon)));
+            return;
+        }
+        self.nodes[daemon as usize].connect(redis.life, wire.now);
+        self.look_after(daemon, wire);
+    }
+}
+
+const _: () = assert!(RESPONSE_NANOS < LEASE, "an answer comes well within a lease's life");

@@ -1,0 +1,506 @@
+//! Runs a scenario on a world: begins what its steps say, lets the world go on, and holds what arrives against what was
+//! expected. Which layer the world is makes no difference here.
+//!
+//! What a run demands:
+//!
+//! - At each client arrive exactly the expected packets, in the order of their expectations. What arrives at a client
+//!   that its step expects nothing at waits there for a later step. At the end of the scenario nothing may be left.
+//! - A step without expectations ends as soon as it is begun (an `advance` when its time is over). A step with some
+//!   ends when they have arrived; then the world may settle until it is quiet, and at the clients that the step names
+//!   nothing more may have come.
+//! - `nothing` at a client: until the world is quiet, and its expectations and its `advance` are over, nothing comes.
+//! - The server's `Ping`s, which clients answer by themselves, count only where the next expectation is one: elsewhere
+//!   they are passed over. The trace shows them all.
+//! - In a `together`, expectations with the same `any of` are one set, of which each takes another packet, in whatever
+//!   order they come; if there are more expectations than packets in it, each chooses freely.
+//! - A check may come true late, within the step's time.
+//! - A check that the layer cannot do is skipped alone. After an operation or a fault that it cannot do, nothing that
+//!   follows is certain, so all later steps are skipped too, each by name.
+
+use std::any::Any;
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use lobbyd_core::packet::ServerPacket;
+
+use crate::layers::{Arrival, CannotDo, Failure, World};
+use crate::scenario::{Check, Event, Expected, Operation, Pattern, Scenario, Step};
+use crate::trace::{self, Entry, Trace, What};
+
+/// How long a world may take to become quiet at the end of a step, at most.
+pub const SETTLE: Duration = Duration::from_secs(1);
+/// How many lines of the trace a violation shows.
+const TRACE_LINES: usize = 12;
+
+/// What came of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Whether the scenario held.
+    pub result: Result<(), Violation>,
+    /// What was not done because the layer cannot.
+    pub skipped: Vec<Skipped>,
+    /// What happened.
+    pub trace: Trace,
+}
+
+/// A step, or a part of one, that was not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The line of the step.
+    pub line: u32,
+    /// What, and why not.
+    pub what: String,
+}
+
+/// How a run broke the scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The line of the step that did not hold; 0 when no file says it.
+    pub line: u32,
+    /// Which step, counted from 1.
+    pub step: usize,
+    /// What was expected, and where.
+    pub expected: String,
+    /// What came instead.
+    pub arrived: String,
+    /// The last lines of the trace.
+    pub trace: Vec<String>,
+    /// When, in the world's time.
+    pub at: Duration,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "step {}", self.step)?,
+            line => write!(f, "line {line} (step {})", self.step)?,
+        }
+        writeln!(f, " does not hold, at {} s", trace::seconds(self.at))?;
+        writeln!(f, "  expected: {}", self.expected)?;
+        write!(f, "  arrived:  {}", self.arrived)?;
+        if !self.trace.is_empty() {
+            write!(f, "\n  before that:")?;
+        }
+        self.trace.iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// Runs a scenario on a world that was made from its setup and where nothing has happened yet.
+pub fn run(scenario: &Scenario, world: &mut dyn World) -> Outcome {
+    let mut names = BTreeSet::new();
+    scenario.steps.iter().for_each(|step| name_clients(step, &mut names));
+    let mut run = Run {
+        world,
+        seats: names.into_iter().map(Seat::new).collect(),
+        trace: Trace::new(),
+        skipped: Vec::new(),
+        line: 0,
+        step: 0,
+        is_astray: false,
+    };
+    let result = run.steps(&scenario.steps);
+    Outcome { result, skipped: run.skipped, trace: run.trace }
+}
+
+struct Run<'a> {
+    world: &'a mut dyn World,
+    seats: Vec<Seat<'a>>,
+    trace: Trace,
+    skipped: Vec<Skipped>,
+    line: u32,
+    step: usize,
+    /// Whether something was skipped on which all that follows depends.
+    is_astray: bool,
+}
+
+/// A client, as the runner sees it.
+struct Seat<'a> {
+    name: &'a str,
+    /// What has arrived and was not expected yet.
+    inbox: VecDeque<Arrival>,
+    /// What this step still expects, in order.
+    pending: VecDeque<Pending<'a>>,
+    /// By when nothing may have come, if the step says so.
+    silent_until: Option<Duration>,
+    /// Whether the step names the client, so that nothing may be left over.
+    is_concerned: bool,
+}
+
+impl<'a> Seat<'a> {
+    fn new(name: &'a str) -> Self {
+        Self { name, inbox: VecDeque::new(), pending: VecDeque::new(), silent_until: None, is_concerned: false }
+    }
+}
+
+struct Pending<'a> {
+    what: Awaited<'a>,
+    deadline: Duration,
+    within: Duration,
+}
+
+enum Awaited<'a> {
+    Packet(&'a Pattern),
+    /// One of a set, which it may share with others of its step.
+    AnyOf(usize),
+    Closed,
+}
+
+/// The packets of an `any of` that nobody took yet.
+struct Set<'a> {
+    patterns: &'a [Pattern],
+    left: Vec<&'a Pattern>,
+    is_shared: bool,
+}
+
+/// The checks of a step, with their times to come true in.
+type Checks<'a> = Vec<(&'a str, Check, Duration)>;
+
+impl<'a> Run<'a> {
+    fn steps(&mut self, steps: &'a [Step]) -> Result<(), Violation> {
+        for (index, step) in steps.iter().enumerate() {
+            (self.step, self.line) = (index + 1, step.line);
+            if self.is_astray {
+                self.skip("it follows what the layer cannot do".to_owned());
+                continue;
+            }
+            self.perform(step)?;
+            for (daemon, digest) in self.world.digests() {
+                self.note(What::Digest { daemon, digest });
+            }
+        }
+        if self.is_astray {
+            return Ok(());
+        }
+        for seat in &mut self.seats {
+            (seat.is_concerned, seat.silent_until) = (true, None);
+        }
+        self.settle(self.world.now() + SETTLE)
+    }
+
+    fn perform(&mut self, step: &'a Step) -> Result<(), Violation> {
+        for seat in &mut self.seats {
+            (seat.is_concerned, seat.silent_until) = (false, None);
+        }
+        let begun_at = self.world.now();
+        let (mut parts, mut sets, mut checks) = (Vec::new(), Vec::new(), Checks::new());
+        collect(step, &mut parts);
+        let mut over_at = begun_at;
+        for part in &parts {
+            match &part.event {
+                Event::Client { client, operation } => self.begin(client, operation)?,
+                Event::Fault(fault) => {
+                    let done = self.guarded(|world| world.inject(fault))?;
+                    if self.was_done(done)? {
+                        self.note(What::Injected(fault.clone()));
+                    }
+                }
+                Event::Advance(by) => over_at = over_at.max(begun_at + *by),
+                Event::Check { daemon, check } => checks.push((daemon, *check, part.within)),
+                // What it consists of stands behind it.
+                Event::Together(_) | Event::Wait => {}
+            }
+            if self.is_astray {
+                return Ok(());
+            }
+        }
+        for part in &parts {
+            self.expect(part, over_at, &mut sets);
+        }
+        share(&mut sets, &self.seats);
+        self.go_on(over_at, &mut sets)?;
+        if over_at > begun_at {
+            self.note(What::Advanced(over_at - begun_at));
+        }
+        if parts.iter().any(|part| !part.expects.is_empty()) || !checks.is_empty() {
+            self.settle(self.world.now() + step.within.min(SETTLE))?;
+        }
+        checks.into_iter().try_for_each(|(daemon, check, within)| self.check(daemon, check, within))
+    }
+
+    fn begin(&mut self, client: &'a str, operation: &Operation) -> Result<(), Violation> {
+        let done = self.guarded(|world| world.begin(client, operation))?;
+        if self.was_done(done)? {
+            self.seat(client).is_concerned = true;
+            self.note(What::Began { client: client.to_owned(), operation: operation.clone() });
+        }
+        Ok(())
+    }
+
+    /// False if the layer cannot do what was begun.
+    fn was_done(&mut self, done: Result<(), CannotDo>) -> Result<bool, Violation> {
+        match done {
+            Ok(()) => Ok(true),
+            Err(cannot @ CannotDo::Layer { .. }) => {
+                self.skip(cannot.to_string());
+                self.is_astray = true;
+                Ok(false)
+            }
+            Err(CannotDo::Scenario(what)) => Err(self.violation("a step that makes sense".to_owned(), what)),
+        }
+    }
+
+    /// Notes what a part of the step expects.
+    fn expect(&mut self, part: &'a Step, over_at: Duration, sets: &mut Vec<Set<'a>>) {
+        let (deadline, within) = (over_at + part.within, part.within);
+        for expectation in &part.expects {
+            let what = match &expectation.what {
+                Expected::Packet(pattern) => Some(Awaited::Packet(pattern)),
+                Expected::AnyOf(patterns) => {
+                    let known = sets.iter().position(|set| set.patterns == patterns.as_slice());
+                    let index = known.unwrap_or_else(|| {
+                        sets.push(Set { patterns, left: patterns.iter().collect(), is_shared: false });
+                        sets.len() - 1
+                    });
+                    Some(Awaited::AnyOf(index))
+                }
+                Expected::Closed => Some(Awaited::Closed),
+                Expected::Nothing => None,
+            };
+            let seat = self.seat(&expectation.client);
+            seat.is_concerned = true;
+            match what {
+                Some(what) => seat.pending.push_back(Pending { what, deadline, within }),
+                None => seat.silent_until = seat.silent_until.max(Some(deadline)),
+            }
+        }
+    }
+
+    /// Lets the world go on until everything expected has arrived and the moment has come.
+    fn go_on(&mut self, over_at: Duration, sets: &mut [Set<'a>]) -> Result<(), Violation> {
+        loop {
+            self.collect_arrivals();
+            for index in 0..self.seats.len() {
+                self.match_arrivals(index, sets)?;
+            }
+            let now = self.world.now();
+            let next = self.seats.iter().filter_map(|seat| seat.pending.front().map(|pending| pending.deadline)).min();
+            let until = match next {
+                Some(deadline) if deadline <= now => return Err(self.missing(sets)),
+                Some(deadline) if over_at > now => deadline.min(over_at),
+                Some(deadline) => deadline,
+                None if over_at > now => over_at,
+                None => return Ok(()),
+            };
+            if !self.advance(until)? {
+                return if next.is_some() { Err(self.missing(sets)) } else { Ok(()) };
+            }
+        }
+    }
+
+    /// Holds what has arrived at a client against what is expected there.
+    fn match_arrivals(&mut self, index: usize, sets: &mut [Set<'a>]) -> Result<(), Violation> {
+        while let Some(pending) = self.seats[index].pending.front() {
+            let Some(arrival) = self.seats[index].inbox.front() else { return Ok(()) };
+            let wrong = match (&pending.what, arrival) {
+                (Awaited::Closed, Arrival::Closed) => None,
+                (Awaited::Packet(pattern), Arrival::Packet(packet)) => pattern.matches(packet).err(),
+                (Awaited::AnyOf(set), Arrival::Packet(packet)) => sets[*set].take(packet).err(),
+                (Awaited::Closed, Arrival::Packet(_)) | (Awaited::Packet(_) | Awaited::AnyOf(_), Arrival::Closed) => {
+                    Some(String::new())
+                }
+            };
+            match wrong {
+                None => {
+                    self.seats[index].pending.pop_front();
+                }
+                Some(_) if is_ping(arrival) => {}
+                Some(why) => {
+                    let why = if why.is_empty() { why } else { format!(" ({why})") };
+                    let arrived = format!("{}{why}", trace::arrival_line(arrival));
+                    let expected = self.expected_at(index, sets);
+                    return Err(self.violation(expected, arrived));
+                }
+            }
+            self.seats[index].inbox.pop_front();
+        }
+        let seat = &self.seats[index];
+        if seat.silent_until.is_some() { self.nothing_more(index) } else { Ok(()) }
+    }
+
+    /// Lets the world become quiet, but not for ever, and demands that nothing is left at the clients of the step.
+    fn settle(&mut self, until: Duration) -> Result<(), Violation> {
+        let until = self.seats.iter().filter_map(|seat| seat.silent_until).fold(until, Duration::max);
+        loop {
+            self.collect_arrivals();
+            for index in 0..self.seats.len() {
+                if self.seats[index].is_concerned {
+                    self.nothing_more(index)?;
+                }
+            }
+            if self.world.is_quiet() || self.world.now() >= until || !self.advance(until)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn nothing_more(&self, index: usize) -> Result<(), Violation> {
+        let seat = &self.seats[index];
+        match seat.inbox.iter().find(|arrival| !is_ping(arrival)) {
+            None => Ok(()),
+            Some(arrival) => {
+                Err(self.violation(format!("nothing more at {}", seat.name), trace::arrival_line(arrival)))
+            }
+        }
+    }
+
+    fn check(&mut self, daemon: &str, check: Check, within: Duration) -> Result<(), Violation> {
+        let deadline = self.world.now() + within;
+        loop {
+            match self.guarded(|world| world.check(daemon, check))? {
+                Ok(Ok(())) => {
+                    self.note(What::Checked { daemon: daemon.to_owned(), check });
+                    return Ok(());
+                }
+                Ok(Err(instead)) if self.world.now() >= deadline => {
+                    let expected = format!("{} at {daemon} within {within:?}", trace::check_line(check));
+                    return Err(self.violation(expected, instead));
+                }
+                Ok(Err(_)) => {}
+                Err(cannot @ CannotDo::Layer { .. }) => {
+                    self.skip(cannot.to_string());
+                    return Ok(());
+                }
+                Err(CannotDo::Scenario(what)) => {
+                    return Err(self.violation("a check that makes sense".to_owned(), what));
+                }
+            }
+            self.advance(deadline)?;
+            self.collect_arrivals();
+        }
+    }
+
+    /// Lets the next thing happen, by `until`. False if nothing has happened and no time has passed.
+    fn advance(&mut self, until: Duration) -> Result<bool, Violation> {
+        let before = self.world.now();
+        let limit = until.saturating_sub(before);
+        let went_on = self.guarded(|world| world.step(limit))?;
+        match went_on {
+            Ok(happened) => Ok(happened || self.world.now() > before),
+            Err(Failure(what)) => {
+                self.collect_arrivals();
+                Err(self.violation("a world in order".to_owned(), what))
+            }
+        }
+    }
+
+    /// Calls into the world; a panic there is a violation.
+    fn guarded<T>(&mut self, call: impl FnOnce(&mut dyn World) -> T) -> Result<T, Violation> {
+        let world = &mut *self.world;
+        catch_unwind(AssertUnwindSafe(|| call(world))).map_err(|panic| {
+            let arrived = format!("a panic: {}", panic_message(panic.as_ref()));
+            self.violation("a world in order".to_owned(), arrived)
+        })
+    }
+
+    fn collect_arrivals(&mut self) {
+        let (at, line) = (self.world.now(), self.line);
+        for seat in &mut self.seats {
+            for arrival in self.world.arrived(seat.name).drain(..) {
+                let what = What::Arrived { client: seat.name.to_owned(), arrival: arrival.clone() };
+                self.trace.push(Entry { at, line, what });
+                seat.inbox.push_back(arrival);
+            }
+        }
+    }
+
+    fn seat(&mut self, client: &str) -> &mut Seat<'a> {
+        let known = self.seats.iter_mut().find(|seat| seat.name == client);
+        known.expect("every client that a step names has a seat")
+    }
+
+    fn note(&mut self, what: What) {
+        self.trace.push(Entry { at: self.world.now(), line: self.line, what });
+    }
+
+    fn skip(&mut self, what: String) {
+        self.note(What::Skipped(what.clone()));
+        self.skipped.push(Skipped { line: self.line, what });
+    }
+
+    /// The expectation that has waited for too long.
+    fn missing(&self, sets: &[Set<'_>]) -> Violation {
+        let waits = |index: &usize| self.seats[*index].pending.front().map(|pending| pending.deadline);
+        let late = (0..self.seats.len()).filter(|index| waits(index).is_some()).min_by_key(|index| waits(index));
+        let index = late.expect("something is missing");
+        let within = self.seats[index].pending.front().map(|pending| pending.within).unwrap_or_default();
+        self.violation(self.expected_at(index, sets), format!("nothing within {within:?}"))
+    }
+
+    fn expected_at(&self, index: usize, sets: &[Set<'_>]) -> String {
+        let seat = &self.seats[index];
+        let what = match seat.pending.front().map(|pending| &pending.what) {
+            None => "nothing more".to_owned(),
+            Some(Awaited::Closed) => "closed".to_owned(),
+            Some(Awaited::Packet(pattern)) => pattern_line(pattern),
+            Some(Awaited::AnyOf(set)) => {
+                let left: Vec<_> = sets[*set].left.iter().map(|pattern| pattern_line(pattern)).collect();
+                format!("any of {}", left.join(" | "))
+            }
+        };
+        format!("{what} at {}", seat.name)
+    }
+
+    fn violation(&self, expected: String, arrived: String) -> Violation {
+        let mut trace: Vec<_> = self.trace.lines().rev().take(TRACE_LINES).collect();
+        trace.reverse();
+        Violation { line: self.line, step: self.step, expected, arrived, trace, at: self.world.now() }
+    }
+}
+
+impl Set<'_> {
+    fn take(&mut self, packet: &ServerPacket) -> Result<(), String> {
+        let Some(index) = self.left.iter().position(|pattern| pattern.matches(packet).is_ok()) else {
+            return Err("it is none of them".to_owned());
+        };
+        if self.is_shared {
+            self.left.remove(index);
+        }
+        Ok(())
+    }
+}
+
+/// Sets that are expected more than once, but no more often than they have packets, are shared.
+fn share(sets: &mut [Set<'_>], seats: &[Seat<'_>]) {
+    for (index, set) in sets.iter_mut().enumerate() {
+        let pending = seats.iter().flat_map(|seat| &seat.pending);
+        let takers = pending.filter(|pending| matches!(pending.what, Awaited::AnyOf(known) if known == index)).count();
+        set.is_shared = takers <= set.patterns.len();
+    }
+}
+
+/// A step and, if it consists of others, those in their order.
+fn collect<'a>(step: &'a Step, parts: &mut Vec<&'a Step>) {
+    if let Event::Together(steps) = &step.event {
+        steps.iter().for_each(|step| collect(step, parts));
+    }
+    parts.push(step);
+}
+
+fn name_clients<'a>(step: &'a Step, names: &mut BTreeSet<&'a str>) {
+    match &step.event {
+        Event::Client { client, operation: _ } => {
+            names.insert(client);
+        }
+        Event::Together(steps) => steps.iter().for_each(|step| name_clients(step, names)),
+        Event::Fault(_) | Event::Advance(_) | Event::Wait | Event::Check { .. } => {}
+    }
+    names.extend(step.expects.iter().map(|expectation| expectation.client.as_str()));
+}
+
+fn is_ping(arrival: &Arrival) -> bool {
+    matches!(arrival, Arrival::Packet(ServerPacket::Ping { .. }))
+}
+
+fn pattern_line(pattern: &Pattern) -> String {
+    let fields = pattern.fields.iter();
+    fields.fold(pattern.packet.clone(), |line, (field, value)| format!("{line} {field}={value}"))
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}
