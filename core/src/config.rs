@@ -38,9 +38,10 @@ pub struct Config {
     pub logins_pending_max: u32,
     /// Failed logins after which a connection is closed.
     pub login_failures_per_session_max: u32,
-    /// How quickly logins may fail for one user name.
+    /// How quickly logins may fail for one user name. One whose verdict is not there yet counts as failed.
     pub login_failures_per_user: Rate,
-    /// How quickly logins may fail from one address.
+    /// How quickly logins may fail from one address. One whose verdict is not there yet counts as failed, so the burst
+    /// is also how many may be under way.
     pub login_failures_per_address: Rate,
     /// The most addresses, and the most user names, whose attempts are remembered.
     pub remembered_max: u32,
@@ -113,7 +114,8 @@ impl Default for Config {
             logins_pending_max: 1_000,
             login_failures_per_session_max: 5,
             login_failures_per_user: Rate::per_minute(6, 10),
-            login_failures_per_address: Rate::per_minute(60, 60),
+            // A login counts until its verdict, and everybody behind one address may come back at the same moment.
+            login_failures_per_address: Rate::per_minute(60, 500),
             remembered_max: 65_536,
             flood: Rate::per_second(50, 100),
             flood_refusals: Rate::per_second(10, 50),

@@ -107,7 +107,7 @@ impl Engine {
             Input::Stalled { .. } => {}
             Input::Admin(Admin::Drain { within }) => self.drain(within, actions),
             Input::Admin(Admin::Stop) => self.stop(actions),
-            Input::Admin(Admin::CloseUser { user }) => self.close_user(user, CloseReason::OperatorClosed, actions),
+            Input::Admin(Admin::CloseUser { user }) => self.close_user_and_logins(user, actions),
             Input::Admin(Admin::Announce { text }) => self.announce(text, actions),
         }
     }
@@ -239,7 +239,9 @@ impl Engine {
             self.deadlines.disarm(at, Deadline::Heartbeat(id));
             self.deadlines.arm(silent_at, Deadline::Heartbeat(id));
         }
-        if session.flood.spend(self.now, self.config.flood, cost(packet)).is_err() {
+        let is_covered = session.flood.spend(self.now, self.config.flood, cost(packet)).is_ok();
+        // A second Hello breaks the protocol, whatever the budget.
+        if !is_covered && !matches!(packet, ClientPacket::Hello { .. }) {
             if session.flood_refusals.spend(self.now, self.config.flood_refusals, 1).is_err() {
                 self.close(id, CloseReason::Flooding, actions);
             } else if let Some(refusal) = packet.refusal(Code::Flooding) {

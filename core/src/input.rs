@@ -131,7 +131,7 @@ pub enum Admin<'a> {
     },
     /// Close every session at once, with reason `Stopped`, and refuse new ones.
     Stop,
-    /// Close every session of a user.
+    /// Close every session of a user, and those that are logging in as that user.
     CloseUser {
         /// Whose.
         user: UserName,

@@ -280,6 +280,18 @@ impl Engine {
         }
     }
 
+    /// Closes every session of a user, and those that wait for the verdict about that name: the account may be gone
+    /// that the store is just reading.
+    pub(crate) fn close_user_and_logins(&mut self, user: UserName, actions: &mut Actions) {
+        self.close_user(user, CloseReason::OperatorClosed, actions);
+        let waits = |state: &State| matches!(state, State::LoginPending(pending) if pending.user == user);
+        let waiting = self.sessions.iter().filter(|session| waits(&session.state));
+        let waiting: Vec<_> = waiting.map(|session| session.id).collect();
+        for session in waiting {
+            self.close(session, CloseReason::OperatorClosed, actions);
+        }
+    }
+
     /// Closes every session of a user.
     pub(crate) fn close_user(&mut self, user: UserName, reason: CloseReason, actions: &mut Actions) {
         let sessions: Vec<_> = self.users.sessions(user).collect();

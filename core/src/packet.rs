@@ -139,6 +139,17 @@ impl<'a, S> ClientPacket<'a, S> {
         })
     }
 
+    /// Whether there is a secret in it.
+    #[must_use]
+    pub fn holds_secret(&self) -> bool {
+        matches!(
+            self,
+            Self::LoginRequest { .. }
+                | Self::RoomCreateRequest { password: Some(_), .. }
+                | Self::RoomEnterRequest { password: Some(_), .. }
+        )
+    }
+
     /// The same packet with every secret replaced by what `seal` makes of it.
     pub fn seal<T>(self, mut seal: impl FnMut(S) -> T) -> ClientPacket<'a, T> {
         match self {

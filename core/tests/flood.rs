@@ -120,11 +120,21 @@ fn packets_without_a_response_count_towards_the_end_as_well() {
     assert_eq!(server.budget_left(a), 9);
     server.says(a, pong(1));
     server.does_nothing();
-    // Over the budget even a second hello is no more than that.
-    server.says(a, hello());
+    server.says(a, ping(1));
     server.does_nothing();
     server.says(a, pong(1));
     server.ends_flood(a);
+}
+
+#[test]
+fn second_hello_is_one_too_many_whatever_the_budget() {
+    let mut server = server_with(10, 3);
+    let a = server.guest(0);
+    assert_eq!(server.budget_left(a), 9);
+    server.says(a, pong(1));
+    server.does_nothing();
+    server.says(a, hello());
+    server.does([closing(a, CloseReason::HelloRepeated), close(a, CloseReason::HelloRepeated)]);
 }
 
 #[test]

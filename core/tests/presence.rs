@@ -273,3 +273,18 @@ fn only_the_presence_in_use_can_be_lost() {
     server.does_nothing();
     assert_eq!(server.counts().online, 2);
 }
+
+#[test]
+fn user_whom_the_operator_closes_does_not_get_in_by_a_login_under_way() {
+    let mut server = Server::new();
+    let a = server.guest(0);
+    let b = server.guest(1);
+    let ticket = server.asks_to_log_in(a, 1, "alice");
+    let other = server.asks_to_log_in(b, 1, "bob");
+    server.admin(Admin::CloseUser { user: name("alice") });
+    server.does([closing(a, CloseReason::OperatorClosed), close(a, CloseReason::OperatorClosed)]);
+    server.verdict(ticket, "alice", accepted());
+    server.does([release(ticket, "alice")]);
+    server.verdict(other, "bob", Verdict::Denied);
+    assert_eq!(server.take_events().len(), 1, "the other login goes its way");
+}

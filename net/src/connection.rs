@@ -92,6 +92,7 @@ pub(crate) struct Connections<S> {
     slots: Vec<Slot<S>>,
     free: Vec<u32>,
     slots_max: u32,
+    count: usize,
 }
 
 #[derive(Debug)]
@@ -102,7 +103,7 @@ struct Slot<S> {
 
 impl<S> Connections<S> {
     pub(crate) fn new(slots_max: u32) -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), slots_max }
+        Self { slots: Vec::new(), free: Vec::new(), slots_max, count: 0 }
     }
 
     /// A name that no connection has or had, and the slot for it; none when every slot is taken.
@@ -120,6 +121,7 @@ impl<S> Connections<S> {
         let slot = &mut self.slots[connection.session.index as usize];
         assert!(slot.connection.is_none(), "a reserved slot is empty");
         slot.connection = Some(connection);
+        self.count += 1;
     }
 
     pub(crate) fn get_mut(&mut self, session: SessionId) -> Option<&mut Connection<S>> {
@@ -130,6 +132,7 @@ impl<S> Connections<S> {
     pub(crate) fn remove(&mut self, session: SessionId) -> Option<Connection<S>> {
         let slot = self.slots.get_mut(session.index as usize)?;
         let connection = slot.connection.take_if(|connection| connection.session == session)?;
+        self.count -= 1;
         // A slot whose generations are used up is never used again.
         if let Some(next) = slot.generation.checked_add(1) {
             slot.generation = next;
@@ -139,7 +142,7 @@ impl<S> Connections<S> {
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.count
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,12 +1,13 @@
 //! The hub: the one owner of the engine. Bytes come in from connections, go through the engine as inputs, and its
 //! actions go out as bytes to the outboxes; nothing here waits.
 //!
-//! A *turn* is one visit: of a connection's task with what it has read, of the timer, of a verdict. System inputs
-//! (verdicts, deadlines, the operator's) run ahead of the packets of a turn, and a connection hands in at most
-//! [`FRAMES_PER_TURN`] of them, so that no flood delays a login, a heartbeat or another room.
+//! A *turn* is one visit: of a connection's task with what it has read, of the timer, of a verdict. Deadlines that are
+//! due and system inputs that wait run ahead of the packets of a turn, and a connection hands in at most
+//! [`FRAMES_PER_TURN`] of them. So the turn of a verdict, a connect or the operator comes at the latest after one such
+//! budget of each connection that was ready before it: no flood delays a login, a heartbeat or another room for longer.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -23,7 +24,9 @@ use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, CloseReason, Sealed, ServerPacket};
 use lobbyd_core::text::RawText;
 use lobbyd_core::time::Instant;
+use tokio::task::AbortHandle;
 use tracing::{debug, error, info, warn};
+use zeroize::Zeroize;
 
 use crate::codec;
 use crate::connection::{Connection, Connections, Phase};
@@ -36,14 +39,19 @@ use crate::transport::Stream;
 
 /// The most frames that one connection hands in before the others have their turn.
 const FRAMES_PER_TURN: u32 = 64;
-/// The most bytes that are read at once.
+/// The least room that a read has.
 const READ_BYTES: usize = 16 * 1024;
 /// The most bytes of a closed session that are read and dropped before its stream is closed (DESIGN section 4).
 const DISCARD_BYTES_MAX: usize = 64 * 1024;
 /// Slots beyond the sessions that are allowed: for connections that are being refused or closed.
 const SPARE_SLOTS: u32 = 1024;
+/// A deadline that is no later than this has waited for a timer or a busy machine.
+const STALL_MIN: Duration = Duration::from_millis(250);
 /// What is logged of a client's own name.
 const CLIENT_NAME_BYTES_MAX: usize = 64;
+/// The most connections that are being closed and may take their time over it: half of the spare slots, so that whoever
+/// is refused again and again takes neither all slots nor all file descriptors.
+const LINGERING_MAX: usize = SPARE_SLOTS as usize / 2;
 /// Room beyond the outbox's limit for the packet that says why the session is closed.
 const CLOSING_BYTES: usize = 64;
 
@@ -63,6 +71,8 @@ pub(crate) struct Hub<S> {
     pool: BufferPool,
     sealer: Sealer,
     logins: Logins,
+    /// The logins that are being decided, at most one for each session.
+    login_tasks: BTreeMap<SessionId, AbortHandle>,
     this: Weak<RefCell<Self>>,
     started_at: tokio::time::Instant,
     last_turn_at: Instant,
@@ -127,6 +137,7 @@ impl<S: Stream> Hub<S> {
                 pool: BufferPool::default(),
                 sealer,
                 logins,
+                login_tasks: BTreeMap::new(),
                 this: this.clone(),
                 started_at: tokio::time::Instant::now(),
                 last_turn_at: Instant::ZERO,
@@ -158,6 +169,9 @@ impl<S: Stream> Hub<S> {
 
     /// Hands in an input that runs ahead of packets.
     pub(crate) fn post(&mut self, input: Input<'static>) {
+        if let Input::LoginVerdict { ticket, .. } = input {
+            self.login_tasks.remove(&ticket.session);
+        }
         self.system.push_back(input);
         let now = self.begin_turn();
         self.end_turn(now);
@@ -233,6 +247,8 @@ impl<S: Stream> Hub<S> {
         }
         if waiting > 0 {
             self.scratch[..waiting].copy_from_slice(&connection.inbox);
+            // There may be a part of a secret in it, and the pool lends it to others.
+            connection.inbox.zeroize();
             self.pool.take_back(mem::take(&mut connection.inbox));
         }
         Poll::Ready(Ok(Filled::Bytes(filled)))
@@ -242,9 +258,9 @@ impl<S: Stream> Hub<S> {
     /// connection's inbox. Returns how many it were.
     fn take_frames(&mut self, session: SessionId, now: Instant, filled: usize, frames_max: u32) -> u32 {
         // Taken out for the loop, because a packet borrows from it while the engine is stepped.
-        let scratch = mem::take(&mut self.scratch);
+        let mut scratch = mem::take(&mut self.scratch);
         let mut rest = &scratch[..filled];
-        let (mut frames, mut is_ready) = (0, false);
+        let (mut frames, mut is_ready, mut held_secret) = (0, false, false);
         while self.is_open(session) {
             match next_frame(rest, self.frame_bytes_max) {
                 Ok(None) => break,
@@ -260,6 +276,7 @@ impl<S: Stream> Hub<S> {
                             if let ClientPacket::Hello { client, .. } = packet {
                                 note_client(session, client);
                             }
+                            held_secret |= packet.holds_secret();
                             let packet = self.sealer.seal(packet);
                             self.step(now, Input::Received { session, packet });
                             self.sealer.wipe();
@@ -283,6 +300,9 @@ impl<S: Stream> Hub<S> {
                 connection.inbox.extend_from_slice(rest);
             }
         }
+        if held_secret {
+            scratch[..filled].zeroize();
+        }
         self.scratch = scratch;
         frames
     }
@@ -298,8 +318,14 @@ impl<S: Stream> Hub<S> {
     }
 
     /// Sends what waits, ends the writing half, and then drops what still comes in, so that a reset does not destroy
-    /// the last packets on their way. The connection's task polls this, for a limited time.
-    pub(crate) fn poll_closing(&mut self, context: &mut Context<'_>, session: SessionId) -> Poll<()> {
+    /// the last packets on their way. The connection's task polls this, for a limited time; `discarded` counts the bytes
+    /// that were dropped.
+    pub(crate) fn poll_closing(
+        &mut self,
+        context: &mut Context<'_>,
+        session: SessionId,
+        discarded: &mut usize,
+    ) -> Poll<()> {
         let Some(connection) = self.connections.get_mut(session) else {
             return Poll::Ready(());
         };
@@ -324,11 +350,10 @@ impl<S: Stream> Hub<S> {
         if ready!(connection.stream.poll_shutdown(context)).is_err() {
             return Poll::Ready(());
         }
-        let mut discarded = 0;
-        while discarded < DISCARD_BYTES_MAX {
+        while *discarded < DISCARD_BYTES_MAX {
             match ready!(connection.stream.poll_read(context, &mut self.scratch)) {
                 Ok(0) | Err(_) => break,
-                Ok(count) => discarded += count,
+                Ok(count) => *discarded += count,
             }
         }
         Poll::Ready(())
@@ -363,6 +388,11 @@ impl<S: Stream> Hub<S> {
         {
             finish.wake_by_ref();
         }
+    }
+
+    /// Whether so many connections are being closed that none may linger.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.connections.count() - self.engine.session_count() as usize > LINGERING_MAX
     }
 
     /// Ready when the server drains and the last session is over.
@@ -432,6 +462,10 @@ impl<S: Stream> Hub<S> {
             (now @ (Phase::Closing(_) | Phase::Broken(_)), _) => now,
         };
         connection.wake();
+        // Nobody waits for the verdict any more. What it has taken of a lease it gives back.
+        if let Some(login) = self.login_tasks.remove(&session) {
+            login.abort();
+        }
     }
 
     fn is_open(&mut self, session: SessionId) -> bool {
@@ -460,7 +494,7 @@ impl<S: Stream> Hub<S> {
     }
 
     /// How long the process stood still: more than a heartbeat interval has passed since the last turn, although a
-    /// deadline called for a turn in between.
+    /// deadline called for a turn in between, and it is late by more than a busy machine explains.
     fn stall(&self, now: Instant) -> Option<Duration> {
         let interval = self.engine.config().heartbeat_interval;
         let gap = now.saturating_since(self.last_turn_at);
@@ -468,7 +502,7 @@ impl<S: Stream> Hub<S> {
             return None;
         }
         let late = now.saturating_since(self.engine.poll_timeout()?);
-        (late > interval / 8).then_some(gap)
+        (late > STALL_MIN.max(interval / 8)).then_some(gap)
     }
 
     fn run_system(&mut self, now: Instant) {
@@ -565,12 +599,16 @@ impl<S: Stream> Hub<S> {
         let secret = self.sealer.take(secret).expect("the engine asks in the step that brought the secret");
         let decision = self.logins.decide(LoginJob { ticket, user, secret, presence });
         let this = self.this.clone();
-        tokio::task::spawn_local(async move {
+        let task = tokio::task::spawn_local(async move {
             let verdict = decision.await;
             if let Some(hub) = this.upgrade() {
                 hub.borrow_mut().post(Input::LoginVerdict { ticket, user, verdict });
             }
         });
+        // A login of the same session that is still being decided was cancelled: it would decide for nobody.
+        if let Some(cancelled) = self.login_tasks.insert(ticket.session, task.abort_handle()) {
+            cancelled.abort();
+        }
     }
 
     fn went_online(&mut self, session: SessionId, user: Option<UserName>) {

@@ -1,13 +1,16 @@
 //! Decides about a login outside the engine: asks the accounts, then takes the presence lease.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
 use lobbyd_core::action::Presence as PresenceMode;
 use lobbyd_core::id::Ticket;
 use lobbyd_core::input::Verdict;
 use lobbyd_core::name::UserName;
-use tracing::warn;
+use tokio::time::Instant;
+use tracing::{debug, warn};
 
 use crate::stores::{Accounts, Presence, SecretBytes};
 
@@ -17,6 +20,9 @@ pub(crate) struct Logins {
     accounts: Rc<dyn Accounts>,
     /// Absent where no other daemon shares the accounts: the engine alone then knows who is online.
     presence: Option<Rc<dyn Presence>>,
+    /// How long a verdict may take; after that nobody waits for it.
+    timeout: Duration,
+    warnings: Rc<Warnings>,
 }
 
 /// A login to be decided.
@@ -28,20 +34,26 @@ pub(crate) struct LoginJob {
 }
 
 impl Logins {
-    pub(crate) fn new(accounts: Rc<dyn Accounts>, presence: Option<Rc<dyn Presence>>) -> Self {
-        Self { accounts, presence }
+    pub(crate) fn new(accounts: Rc<dyn Accounts>, presence: Option<Rc<dyn Presence>>, timeout: Duration) -> Self {
+        Self { accounts, presence, timeout, warnings: Rc::default() }
     }
 
     /// The verdict; the lease is taken only after the secret has proved right.
     pub(crate) fn decide(&self, job: LoginJob) -> impl Future<Output = Verdict> + use<> {
-        let Self { accounts, presence } = self.clone();
+        let Self { accounts, presence, timeout, warnings } = self.clone();
         let LoginJob { ticket, user, secret, presence: mode } = job;
         async move {
-            let account = match accounts.verify(user, secret).await {
-                Ok(Some(account)) => account,
-                Ok(None) => return Verdict::Denied,
-                Err(unavailable) => {
-                    warn!(%user, error = %unavailable, "a login could not be decided");
+            // Given up, it makes room for those that somebody waits for.
+            let verified = tokio::time::timeout(timeout, accounts.verify(user, secret)).await;
+            let account = match verified {
+                Ok(Ok(Some(account))) => account,
+                Ok(Ok(None)) => return Verdict::Denied,
+                Ok(Err(unavailable)) => {
+                    warnings.say(user, &unavailable.0);
+                    return Verdict::Unavailable;
+                }
+                Err(_elapsed) => {
+                    warnings.say(user, "the account store did not answer in time");
                     return Verdict::Unavailable;
                 }
             };
@@ -57,7 +69,7 @@ impl Logins {
                 Ok(true) => Verdict::Accepted { account, leased: true },
                 Ok(false) => Verdict::AlreadyOnline,
                 Err(unavailable) => {
-                    warn!(%user, error = %unavailable, "a user's presence could not be decided");
+                    warnings.say(user, &unavailable.0);
                     Verdict::Unavailable
                 }
             }
@@ -68,5 +80,27 @@ impl Logins {
         if let Some(presence) = &self.presence {
             presence.release(ticket, user);
         }
+    }
+}
+
+/// Says what keeps logins from being decided, but not for each of thousands.
+#[derive(Debug, Default)]
+struct Warnings {
+    said_at: Cell<Option<Instant>>,
+    unsaid: Cell<u64>,
+}
+
+/// A warning of this kind is said once in this time.
+const WARNING_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Warnings {
+    fn say(&self, user: UserName, error: &str) {
+        debug!(%user, error, "a login could not be decided");
+        if self.said_at.get().is_some_and(|at| at.elapsed() < WARNING_INTERVAL) {
+            self.unsaid.set(self.unsaid.get() + 1);
+            return;
+        }
+        self.said_at.set(Some(Instant::now()));
+        warn!(%user, error, others = self.unsaid.take(), "a login could not be decided");
     }
 }

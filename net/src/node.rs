@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::{pending, poll_fn};
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -11,10 +12,9 @@ use lobbyd_core::config::Config;
 use lobbyd_core::id::SessionId;
 use lobbyd_core::input::{Admin, Input};
 use lobbyd_core::name::UserName;
-use lobbyd_core::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::warn;
 
 use crate::hub::{Hub, Report};
@@ -27,6 +27,8 @@ use crate::transport::{Listener, Stream};
 const LINGER: Duration = Duration::from_secs(1);
 /// How long no connection is accepted after one could not be: for want of file descriptors it would fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Failures to accept come by the thousand, and are said once in this time.
+const ACCEPT_WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// The most commands of the handle that wait.
 const COMMANDS_MAX: usize = 256;
 
@@ -78,13 +80,17 @@ impl<S: Stream> Node<S> {
     #[must_use]
     pub fn new(parts: Parts) -> (Self, NodeHandle) {
         let Parts { config, seed, room_key, accounts, presence } = parts;
-        let engine = Engine::new(config, seed, Instant::ZERO);
-        let hub = Hub::new(engine, Sealer::new(room_key), Logins::new(accounts, presence.clone()));
+        let login_timeout = config.login_timeout;
+        let engine = Engine::new(config, seed, lobbyd_core::time::Instant::ZERO);
+        let hub = Hub::new(engine, Sealer::new(room_key), Logins::new(accounts, presence.clone(), login_timeout));
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         (Self { hub, presence, commands }, NodeHandle { commands: sender })
     }
 
     /// Serves what the listeners accept, until the node was told to drain or stop and the last connection has gone.
+    ///
+    /// A panic in one of its tasks must end the process or the runtime: build that with
+    /// `unhandled_panic(UnhandledPanic::ShutdownRuntime)`, as the daemon and the simulation do.
     pub async fn run<L: Listener<Stream = S>>(self, listeners: Vec<L>) -> Report {
         let Self { hub, presence, commands } = self;
         let mut tasks = JoinSet::new();
@@ -109,21 +115,21 @@ impl<S: Stream> Node<S> {
 }
 
 async fn accept<L: Listener>(hub: Rc<RefCell<Hub<L::Stream>>>, mut listener: L) {
-    let mut is_failing = false;
+    let mut warned_at = None;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                is_failing = false;
                 let session = hub.borrow_mut().accept(stream, peer);
                 if let Some(session) = session {
                     tokio::task::spawn_local(serve(hub.clone(), session));
                 }
             }
+            // This one client was gone before it was accepted.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
             Err(error) => {
-                // Once for a row of failures: they come by the thousand.
-                if !is_failing {
+                if warned_at.is_none_or(|at: Instant| at.elapsed() >= ACCEPT_WARNING_INTERVAL) {
                     warn!(%error, "a connection could not be accepted; trying on (is the limit of open files too low?)");
-                    is_failing = true;
+                    warned_at = Some(Instant::now());
                 }
                 sleep(ACCEPT_PAUSE).await;
             }
@@ -135,7 +141,10 @@ async fn accept<L: Listener>(hub: Rc<RefCell<Hub<L::Stream>>>, mut listener: L) 
 async fn serve<S: Stream>(hub: Rc<RefCell<Hub<S>>>, session: SessionId) {
     poll_fn(|context| hub.borrow_mut().poll_open(context, session)).await;
     // Whether the client took its last packets in time or not, the connection is over.
-    let _ = timeout(LINGER, poll_fn(|context| hub.borrow_mut().poll_closing(context, session))).await;
+    let mut discarded = 0;
+    let closing = poll_fn(|context| hub.borrow_mut().poll_closing(context, session, &mut discarded));
+    let linger = if hub.borrow().is_crowded() { Duration::ZERO } else { LINGER };
+    let _ = timeout(linger, closing).await;
     hub.borrow_mut().remove(session);
 }
 

@@ -14,9 +14,10 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::config::{Settings, Store};
+use crate::config::{RedisAuth, Settings, Store};
 use crate::control::{Change, ControlServer, ControlSocket};
 use crate::listener;
+use crate::open_files;
 use crate::stores::Stores;
 use crate::stores::embedded::EmbeddedAccounts;
 
@@ -38,6 +39,7 @@ pub(crate) fn run(settings: &Settings) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: &Settings) -> anyhow::Result<()> {
+    open_files::raise_limit(settings.limits.sessions_max.into());
     // From here on a signal drains; what is not open yet is then closed at once.
     let signals = Signals::new()?;
     let stores = Stores::open(settings)?;
@@ -118,15 +120,20 @@ fn announce(settings: &Settings, addresses: &[SocketAddr]) {
             );
         }
     }
-    let first = addresses.first().map_or_else(String::new, |address| format!(" {address}"));
-    match &settings.server.store {
-        Store::Embedded => {
-            info!(data = %settings.server.data.display(), "accounts are in the data folder");
-            info!("next: `lobbyd user add NAME` makes an account, `lobbyd chat{first}` talks");
+    let chat = addresses.first().map_or_else(String::new, |address| format!("`lobbyd chat {address}` talks"));
+    match (&settings.server.store, settings.redis.auth) {
+        (Store::Embedded, _) => {
+            let data = settings.server.data.display();
+            info!(%data, "accounts are in the data folder");
+            info!("next: `lobbyd user add NAME --data {data}` makes an account, {chat}");
         }
-        Store::Redis(url) => {
-            info!(store = %url, auth = ?settings.redis.auth, "accounts are in Redis");
-            info!("next: `lobbyd chat{first}` talks");
+        (Store::Redis(url), RedisAuth::Argon2id) => {
+            info!(store = %url, "accounts are in Redis");
+            info!("next: `lobbyd user add NAME --store {url}` makes an account, {chat}");
+        }
+        (Store::Redis(url), RedisAuth::Token) => {
+            info!(store = %url, key = %settings.redis.token_key, "tokens of users are in Redis");
+            info!("next: once a token is written there, {chat}");
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod config;
 pub mod control;
 mod daemon;
 mod listener;
+mod open_files;
 pub mod prompt;
 pub mod stores;
 pub mod telemetry;

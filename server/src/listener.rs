@@ -1,9 +1,8 @@
 //! The TCP listeners.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use anyhow::Context;
 use tokio::net::{TcpListener, TcpSocket};
 
 /// Connections that may wait to be accepted. The system may allow fewer.
@@ -14,7 +13,7 @@ const BACKLOG: u32 = 4096;
 /// # Errors
 /// Names the first address that cannot be listened on, why, and what to do.
 pub(crate) fn bind(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
-    addresses.iter().map(|address| bind_one(*address).with_context(|| hint(*address))).collect()
+    addresses.iter().map(|address| bind_one(*address).map_err(|error| explain(*address, error))).collect()
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
@@ -25,9 +24,22 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn hint(address: SocketAddr) -> String {
-    format!(
-        "cannot listen on {address}: is another program, or another lobbyd, listening there? \
-         Choose another address with --listen ADDRESS:PORT, or port 0 for any free one"
-    )
+fn explain(address: SocketAddr, error: io::Error) -> anyhow::Error {
+    let port = address.port();
+    let hint = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "another program, or another lobbyd, listens there; choose another address with --listen ADDRESS:PORT, or \
+             port 0 for any free one"
+                .to_owned()
+        }
+        ErrorKind::AddrNotAvailable => {
+            format!("this machine has no such address; --listen 0.0.0.0:{port} listens on all that it has")
+        }
+        ErrorKind::PermissionDenied => {
+            format!("port {port} is for privileged programs only; choose one above 1023 with --listen ADDRESS:PORT")
+        }
+        // Whatever else the system may say.
+        _ => "choose another address with --listen ADDRESS:PORT".to_owned(),
+    };
+    anyhow::Error::new(error).context(format!("cannot listen on {address}: {hint}"))
 }

@@ -130,7 +130,10 @@ fn page_has_the_defaults() {
         ("## A connection's life", format!("[{} s] is closed (`LoginTimeout`)", config.login_grace.as_secs())),
         ("## Rooms", format!("empty for some time [{} s]", config.empty_room_timeout.as_secs())),
         ("## Login", format!("after some time [{} s] with `StoreUnavailable`", config.login_timeout.as_secs())),
-        ("## Login", format!("| connection | [{}] |", config.login_failures_per_session_max)),
+        (
+            "## Login",
+            format!("| connection | [{}]: the next wrong secret ends it |", config.login_failures_per_session_max - 1),
+        ),
         ("## Login", format!("| user name, across connections | {} |", rate(config.login_failures_per_user, "minute"))),
         ("## Login", rate(config.login_failures_per_address, "minute")),
         ("## Heartbeat", format!("[{}]", config.heartbeat_interval.as_millis())),

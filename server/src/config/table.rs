@@ -177,12 +177,13 @@ settings! {
         login_failures_per_session_max: u32 = 5, 1..=1_000_000;
         /// How many times a minute logins may fail for one user name.
         login_failures_per_user_per_minute: u32 = 6, 1..=RATE_LIMIT;
-        /// How many times at once logins may fail for one user name.
+        /// How many times at once logins may fail for one user name; one that has no verdict yet counts.
         login_failures_per_user_burst: u32 = 10, 1..=BURST_LIMIT;
         /// How many times a minute logins may fail from one address.
         login_failures_per_address_per_minute: u32 = 60, 1..=RATE_LIMIT;
-        /// How many times at once logins may fail from one address.
-        login_failures_per_address_burst: u32 = 60, 1..=BURST_LIMIT;
+        /// How many times at once logins may fail from one address; one that has no verdict yet counts. Not less than
+        /// the users who may come back from there at the same moment.
+        login_failures_per_address_burst: u32 = 500, 1..=BURST_LIMIT;
         /// The most addresses, and the most user names, whose attempts are remembered.
         remembered_max: u32 = 65_536, 1..=SESSIONS_LIMIT;
         /// How much a client may ask for in a second. A message costs 1, a login 10, other requests between.

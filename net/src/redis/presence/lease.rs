@@ -73,7 +73,9 @@ impl<'a> Attempt<'a> {
 
     fn end(&mut self) -> Meanwhile {
         self.ended = true;
-        self.shared.table.borrow_mut().end(self.grant.1)
+        let meanwhile = self.shared.table.borrow_mut().end(self.grant.1);
+        self.shared.settled.notify_waiters();
+        meanwhile
     }
 
     fn give_up(&self, certain: bool) {

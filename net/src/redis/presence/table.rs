@@ -92,7 +92,7 @@ impl Table {
 
     /// Whether Redis has answered, at least once, to the return of every lease.
     pub(super) fn is_settled(&self) -> bool {
-        self.returning.values().all(|returning| returning.answered)
+        self.in_flight.is_empty() && self.returning.values().all(|returning| returning.answered)
     }
 
     pub(super) fn begin(&mut self, ticket: Ticket) {
