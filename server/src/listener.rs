@@ -26,20 +26,17 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn explain(address: SocketAddr, error: io::Error) -> anyhow::Error {
     let port = address.port();
-    let hint = match error.kind() {
-        ErrorKind::AddrInUse => {
-            "another program, or another lobbyd, listens there; choose another address with --listen ADDRESS:PORT, or \
-             port 0 for any free one"
-                .to_owned()
-        }
-        ErrorKind::AddrNotAvailable => {
-            format!("this machine has no such address; --listen 0.0.0.0:{port} listens on all that it has")
-        }
-        ErrorKind::PermissionDenied => {
-            format!("port {port} is for privileged programs only; choose one above 1023 with --listen ADDRESS:PORT")
-        }
-        // Whatever else the system may say.
-        _ => "choose another address with --listen ADDRESS:PORT".to_owned(),
+    let kind = error.kind();
+    let hint = if kind == ErrorKind::AddrInUse {
+        "another program, or another lobbyd, listens there; choose another address with --listen ADDRESS:PORT, or port \
+         0 for any free one"
+            .to_owned()
+    } else if kind == ErrorKind::AddrNotAvailable {
+        format!("this machine has no such address; --listen 0.0.0.0:{port} listens on all that it has")
+    } else if kind == ErrorKind::PermissionDenied {
+        format!("port {port} is for privileged programs; choose one above 1023 with --listen ADDRESS:PORT")
+    } else {
+        "choose another address with --listen ADDRESS:PORT".to_owned()
     };
     anyhow::Error::new(error).context(format!("cannot listen on {address}: {hint}"))
 }

@@ -198,8 +198,9 @@ fn subscriptions_outlive_a_restart() {
         disconnected(&link).await;
         server.restart();
         connected(&link, first).await;
-        assert_eq!(server.ask::<u64>(&["PUBLISH", "early", "1"]), 1);
-        assert_eq!(server.ask::<u64>(&["PUBLISH", "late", "2"]), 1);
+        // The link is connected before Redis has answered to the subscriptions.
+        until("early is subscribed again", || server.ask::<u64>(&["PUBLISH", "early", "1"]) == 1).await;
+        until("late is subscribed again", || server.ask::<u64>(&["PUBLISH", "late", "2"]) == 1).await;
         assert_eq!(timeout(PATIENCE, early.recv()).await.unwrap(), Some(b"1".to_vec()));
         assert_eq!(timeout(PATIENCE, late.recv()).await.unwrap(), Some(b"0".to_vec()));
         assert_eq!(timeout(PATIENCE, late.recv()).await.unwrap(), Some(b"2".to_vec()));
