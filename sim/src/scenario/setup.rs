@@ -120,18 +120,18 @@ impl Reader {
 
     fn network(&mut self, line: &mut Line<'_>) -> Parsed<()> {
         let at = here(line);
-        let (latency, chop) = (tokens::keyword(line, "latency"), |line: &mut Line<'_>| tokens::keyword(line, "chop"));
-        if latency {
+        let has_latency = tokens::keyword(line, "latency");
+        if has_latency {
             self.setup.network.latency = tokens::duration_range(line)?;
         }
-        if chop(line) {
+        if tokens::keyword(line, "chop") {
             let at = here(line);
             let bytes: u32 = tokens::number(line, "the most bytes that are moved at once")?;
             if bytes == 0 {
                 return Err(Refusal::wrong(at, "nothing would ever be moved"));
             }
             self.setup.network.chop = Some(bytes);
-        } else if !latency {
+        } else if !has_latency {
             return Err(Refusal::expected(at, "`latency 1ms..5ms`, `chop 7` or both"));
         }
         Ok(())
