@@ -1,0 +1,9 @@
+//! Scenarios as values, run on the pure layer.
+
+mod daemons;
+mod network;
+mod redis;
+mod repeat;
+mod runner;
+mod support;
+mod talk;
