@@ -5,5 +5,6 @@ mod network;
 mod redis;
 mod repeat;
 mod runner;
+mod storm;
 mod support;
 mod talk;
