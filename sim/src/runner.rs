@@ -33,6 +33,8 @@ use crate::trace::{self, Entry, Trace, What};
 pub const SETTLE: Duration = Duration::from_secs(1);
 /// How many lines of the trace a violation shows.
 const TRACE_LINES: usize = 12;
+/// How many characters of a line a violation shows.
+const LINE_CHARS_MAX: usize = 240;
 
 /// What came of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -445,8 +447,9 @@ impl<'a> Run<'a> {
     }
 
     fn violation(&self, expected: String, arrived: String) -> Violation {
-        let mut trace: Vec<_> = self.trace.lines().rev().take(TRACE_LINES).collect();
+        let mut trace: Vec<_> = self.trace.lines().rev().take(TRACE_LINES).map(shorten).collect();
         trace.reverse();
+        let (expected, arrived) = (shorten(expected), shorten(arrived));
         Violation { line: self.line, step: self.step, expected, arrived, trace, at: self.world.now() }
     }
 }
@@ -498,6 +501,18 @@ fn is_ping(arrival: &Arrival) -> bool {
 fn pattern_line(pattern: &Pattern) -> String {
     let fields = pattern.fields.iter();
     fields.fold(pattern.packet.clone(), |line, (field, value)| format!("{line} {field}={value}"))
+}
+
+/// What is too long to be read is cut in its middle; its end often says why.
+fn shorten(line: String) -> String {
+    let count = line.chars().count();
+    if count <= LINE_CHARS_MAX {
+        return line;
+    }
+    let end = LINE_CHARS_MAX / 4;
+    let start: String = line.chars().take(LINE_CHARS_MAX - end).collect();
+    let rest: String = line.chars().skip(count - end).collect();
+    format!("{start}… ({} more) …{rest}", count - LINE_CHARS_MAX)
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {

@@ -76,7 +76,7 @@ impl Pure {
         Self::with_checks(setup, seed, true)
     }
 
-    /// The same, and whether engines are checked after every turn, which takes time in proportion to their state.
+    /// The same, and whether engines are checked at all, which takes time in proportion to their state.
     ///
     /// # Errors
     /// When the setup cannot be.

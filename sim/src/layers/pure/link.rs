@@ -10,6 +10,8 @@ use super::wire::Wire;
 pub(super) const HOST: &str = "redis";
 /// How long an answer may take, as production's links have it.
 pub(super) const RESPONSE_NANOS: u64 = millis(1_000);
+/// After this long without an answer the link asks whether its connection still stands.
+pub(super) const PING_NANOS: u64 = millis(5_000);
 /// How long a connection may take.
 const CONNECT_NANOS: u64 = millis(2_000);
 const BACKOFF_MIN_NANOS: u64 = millis(50);
@@ -24,6 +26,8 @@ pub(super) struct Link {
     pub(super) back: Way,
     /// The start of Redis that the connection leads to.
     pub(super) redis_life: u32,
+    /// When the last answer came.
+    pub(super) heard_at: u64,
     name: String,
     connections: u32,
     is_connected: bool,
@@ -42,6 +46,7 @@ impl Link {
             way: network.way(daemon, HOST),
             back: network.way(HOST, daemon),
             redis_life: 0,
+            heard_at: 0,
             name: daemon.to_owned(),
             connections: 1,
             is_connected: true,

@@ -30,6 +30,8 @@ pub(super) enum StoreEvent {
     Dial(u32),
     /// A daemon has a connection again.
     Connected(u32),
+    /// A daemon asks whether its connection still stands, if it has heard nothing for a while.
+    Ping(u32),
     /// A daemon is to look after its leases.
     Keep(u32),
     /// A daemon is told that a lease was taken over.
@@ -39,6 +41,8 @@ pub(super) enum StoreEvent {
 /// What a daemon asks.
 #[derive(Clone, Debug)]
 pub(super) enum Command {
+    /// Whether it is there.
+    Ping,
     /// For the token of a user.
     Token(UserName),
     /// For a lease, after leases of the same user have been given back.
@@ -56,6 +60,7 @@ pub(super) enum Command {
 /// What Redis answers.
 #[derive(Clone, Debug)]
 pub(super) enum Reply {
+    Pong,
     Token(Option<String>),
     /// Whether the lease was taken, and which of those given back were still there.
     Take {
@@ -192,6 +197,7 @@ impl Redis {
     pub(super) fn run(&mut self, node: u32, command: &Command, now: u64) -> (Reply, Option<Eviction>) {
         let mut eviction = None;
         let reply = match command {
+            Command::Ping => Reply::Pong,
             Command::Token(user) => Reply::Token(self.tokens.get(user).cloned()),
             Command::Take { grant: (user, ticket), replaces, first } => {
                 let deleted = first.iter().map(|grant| self.delete(node, *grant, now)).collect();

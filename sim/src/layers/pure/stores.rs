@@ -10,7 +10,7 @@ use lobbyd_core::input::{Account, Input, Verdict};
 use lobbyd_core::name::UserName;
 
 use super::leases::{Grant, LEASE};
-use super::link::{Link, RESPONSE_NANOS};
+use super::link::{Link, PING_NANOS, RESPONSE_NANOS};
 use super::network::Passage;
 use super::queue::Event;
 use super::random::Random;
@@ -106,9 +106,12 @@ impl Stores {
             list_delay: Random::derived(seed, "answers of listed accounts"),
             seed,
         };
-        for daemon in daemons {
+        for (index, daemon) in (0..).zip(daemons) {
             let node = stores.begin_node();
             stores.nodes.push(Link::new(node, daemon, seed, &mut wire.network));
+            if stores.redis.is_some() {
+                wire.queue.plan(PING_NANOS, Event::Store(StoreEvent::Ping(index)));
+            }
         }
         stores
     }
@@ -195,6 +198,7 @@ impl Stores {
             StoreEvent::Lost(daemon, _)
             | StoreEvent::Dial(daemon)
             | StoreEvent::Connected(daemon)
+            | StoreEvent::Ping(daemon)
             | StoreEvent::Keep(daemon) => Some(daemon),
             StoreEvent::Evicted(eviction) => {
                 let owner = self.evictions.get(&eviction)?.owner;
@@ -217,6 +221,7 @@ impl Stores {
             }
             StoreEvent::Dial(daemon) => self.dial(daemon, wire),
             StoreEvent::Connected(daemon) => self.connected(daemon, wire),
+            StoreEvent::Ping(daemon) => self.ping(daemon, wire),
             StoreEvent::Keep(daemon) => self.keep(daemon, wire),
             StoreEvent::Evicted(eviction) => self.evicted(eviction, wire),
         }
@@ -374,11 +379,13 @@ impl Stores {
         }
         let Some(call) = self.calls.remove(&number).filter(|call| call.is_awaited) else { return };
         let Some(reply) = call.reply else { return };
+        self.nodes[daemon as usize].heard_at = wire.now;
         match (reply, call.command) {
             (Reply::Garbage, command) => {
                 self.fail(daemon, call.login, command, false, wire);
                 self.lose_link(daemon, wire);
             }
+            (Reply::Pong, Command::Ping) => {}
             (Reply::Token(token), Command::Token(_)) => self.judge(call.login, token, wire),
             (Reply::Take { is_taken, deleted }, Command::Take { grant, first, replaces: _ }) => {
                 self.note_returned(daemon, &first, deleted, wire.now);
@@ -520,6 +527,16 @@ impl Stores {
         if let Some(at) = node.keep_at(wire.now) {
             wire.queue.plan(at, Event::Store(StoreEvent::Keep(daemon)));
         }
+    }
+
+    fn ping(&mut self, daemon: u32, wire: &mut Wire) {
+        let node = &self.nodes[daemon as usize];
+        let ping_at = node.heard_at + PING_NANOS;
+        if node.connection().is_some() && ping_at <= wire.now {
+            self.call(daemon, Command::Ping, None, wire);
+        }
+        let next_at = if ping_at > wire.now { ping_at } else { wire.now + PING_NANOS };
+        wire.queue.plan(next_at, Event::Store(StoreEvent::Ping(daemon)));
     }
 
     fn keep(&mut self, daemon: u32, wire: &mut Wire) {
