@@ -11,4 +11,5 @@ compile_error!(
 pub mod accounts;
 pub mod layers;
 pub mod network;
+pub mod redis;
 pub mod scenario;
