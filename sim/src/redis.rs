@@ -14,6 +14,6 @@ mod server;
 mod store;
 
 pub use reply::{Protocol, Reply};
-pub use request::{RequestFault, next_request};
+pub use request::{Command, RequestFault, next_request};
 pub use server::RedisServer;
 pub use store::{ConnectionId, Store};

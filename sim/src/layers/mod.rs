@@ -4,12 +4,18 @@
 //! arrived. So a layer is a loop around an event queue (`pure`), around a simulated network (`turmoil`), or around real
 //! sockets (`live`).
 
+pub mod turmoil;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use lobbyd_core::packet::ServerPacket;
 
 use crate::scenario::{Check, Fault, Operation};
+
+/// How long the presence of a user outlives a crashed daemon, on every layer: the shortest that a daemon accepts with
+/// Redis' usual second to answer.
+pub const LEASE: Duration = Duration::from_secs(3);
 
 /// A layer on which a scenario runs.
 pub trait World {

@@ -9,11 +9,14 @@ pub struct RequestFault(&'static str);
 const ARGUMENTS_MAX: usize = 1024 * 1024;
 const ARGUMENT_BYTES_MAX: usize = 512 * 1024 * 1024;
 
+/// A command: its name and its arguments.
+pub type Command = Vec<Vec<u8>>;
+
 /// The command at the front of `bytes` and how many bytes it takes; nothing while it has not arrived in full.
 ///
 /// # Errors
 /// When it is no array of byte strings.
-pub fn next_request(bytes: &[u8]) -> Result<Option<(Vec<Vec<u8>>, usize)>, RequestFault> {
+pub fn next_request(bytes: &[u8]) -> Result<Option<(Command, usize)>, RequestFault> {
     let mut rest = bytes;
     let Some(count) = length(&mut rest, b'*', ARGUMENTS_MAX)? else { return Ok(None) };
     let mut arguments = Vec::new();

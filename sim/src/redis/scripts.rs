@@ -68,8 +68,11 @@ fn by_text(text: &[u8]) -> Option<(Script, String)> {
     Some((script, digest))
 }
 
+/// What a script is called with: `KEYS` and `ARGV`.
+type KeysAndValues<'a> = (&'a [Vec<u8>], &'a [Vec<u8>]);
+
 /// Keys and values behind the number of keys.
-fn split(arguments: &[Vec<u8>]) -> Result<(&[Vec<u8>], &[Vec<u8>]), Reply> {
+fn split(arguments: &[Vec<u8>]) -> Result<KeysAndValues<'_>, Reply> {
     let number = integer(&arguments[0])?;
     let number = usize::try_from(number).map_err(|_| Reply::error("ERR Number of keys can't be negative"))?;
     let split = arguments[1..].split_at_checked(number);
@@ -145,7 +148,15 @@ impl Call<'_> {
     fn raised(&self, line: u32, refusal: Reply) -> Reply {
         match refusal {
             Reply::Error(text) => Reply::Error(format!("{text} script: {}, on @user_script:{line}.", self.digest)),
-            other => other,
+            // Only errors are raised.
+            answer @ (Reply::Simple(_)
+            | Reply::Integer(_)
+            | Reply::Bulk(_)
+            | Reply::Nil
+            | Reply::Array(_)
+            | Reply::Map(_)
+            | Reply::Push(_)
+            | Reply::Several(_)) => answer,
         }
     }
 }

@@ -132,7 +132,7 @@ impl RedisServer {
     /// Whether it owes answers that it will give by itself.
     #[must_use]
     pub fn is_answering(&self) -> bool {
-        self.0.answers_due.get() > 0
+        self.0.answers_due.get() > 0 && !self.0.mode.borrow().frozen
     }
 
     /// Waits until there is a process, or there is none.

@@ -36,8 +36,11 @@ pub(super) struct Entry {
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     String(Vec<u8>),
-    Hash(BTreeMap<Vec<u8>, Vec<u8>>),
+    Hash(Fields),
 }
+
+/// A hash.
+pub(super) type Fields = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// What a connection has said about itself.
 #[derive(Clone, Debug, Default)]
@@ -174,11 +177,7 @@ impl Store {
         }
     }
 
-    pub(super) fn hash(
-        &mut self,
-        connection: ConnectionId,
-        key: &[u8],
-    ) -> Result<Option<&mut BTreeMap<Vec<u8>, Vec<u8>>>, WrongType> {
+    pub(super) fn hash(&mut self, connection: ConnectionId, key: &[u8]) -> Result<Option<&mut Fields>, WrongType> {
         match self.keys(connection).get_mut(key).map(|entry| &mut entry.value) {
             Some(Value::Hash(fields)) => Ok(Some(fields)),
             Some(Value::String(_)) => Err(WrongType),

@@ -1,9 +1,7 @@
 //! Commands on hashes.
 
-use std::collections::BTreeMap;
-
 use super::super::reply::Reply;
-use super::super::store::{ConnectionId, Entry, Store, Value, WrongType};
+use super::super::store::{ConnectionId, Entry, Fields, Store, Value, WrongType};
 use super::{Answer, wrong_number};
 
 pub(super) fn hget(store: &mut Store, connection: ConnectionId, arguments: &[Vec<u8>]) -> Answer {
@@ -56,12 +54,8 @@ pub(super) fn hdel(store: &mut Store, connection: ConnectionId, arguments: &[Vec
     Ok(Reply::count(gone))
 }
 
-fn hash_or_new<'a>(
-    store: &'a mut Store,
-    connection: ConnectionId,
-    key: &[u8],
-) -> Result<&'a mut BTreeMap<Vec<u8>, Vec<u8>>, WrongType> {
-    let empty = || Entry { value: Value::Hash(BTreeMap::new()), until_ms: None };
+fn hash_or_new<'a>(store: &'a mut Store, connection: ConnectionId, key: &[u8]) -> Result<&'a mut Fields, WrongType> {
+    let empty = || Entry { value: Value::Hash(Fields::new()), until_ms: None };
     match &mut store.keys(connection).entry(key.to_vec()).or_insert_with(empty).value {
         Value::Hash(fields) => Ok(fields),
         Value::String(_) => Err(WrongType),
