@@ -11,7 +11,7 @@ use tokio::time::sleep;
 /// Who may log in, and how long the store takes to say so.
 #[derive(Clone, Debug, Default)]
 pub struct ListedAccounts {
-    secrets: BTreeMap<UserName, Vec<u8>>,
+    accounts: BTreeMap<UserName, (Vec<u8>, Account)>,
     delay: Duration,
 }
 
@@ -24,8 +24,14 @@ impl ListedAccounts {
 
     /// The same, and a user with this secret.
     #[must_use]
-    pub fn with(mut self, user: UserName, secret: &str) -> Self {
-        self.secrets.insert(user, secret.as_bytes().to_vec());
+    pub fn with(self, user: UserName, secret: &str) -> Self {
+        self.with_account(user, secret, Account::default())
+    }
+
+    /// The same, and a user with this secret and account.
+    #[must_use]
+    pub fn with_account(mut self, user: UserName, secret: &str, account: Account) -> Self {
+        self.accounts.insert(user, (secret.as_bytes().to_vec(), account));
         self
     }
 
@@ -43,8 +49,8 @@ impl Accounts for ListedAccounts {
             if !self.delay.is_zero() {
                 sleep(self.delay).await;
             }
-            let is_right = !secret.is_empty() && self.secrets.get(&user).is_some_and(|known| *known == **secret);
-            Ok(is_right.then(Account::default))
+            let known = self.accounts.get(&user).filter(|(known, _)| !secret.is_empty() && *known == **secret);
+            Ok(known.map(|(_, account)| account.clone()))
         })
     }
 }

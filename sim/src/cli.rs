@@ -12,6 +12,9 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::layers::World;
+use crate::layers::pure::Pure;
+use crate::layers::turmoil::Turmoil;
+use crate::runner::{self, Outcome, Skipped};
 use crate::scenario::{Scenario, Setup, parse};
 
 /// Runs the program with the arguments of this process.
@@ -96,8 +99,12 @@ impl fmt::Display for Layer {
 ///
 /// # Errors
 /// When the layer cannot be set up.
-pub fn world(layer: Layer, _setup: &Setup, _seed: u64) -> anyhow::Result<Box<dyn World>> {
-    bail!("the {layer} layer is not built yet");
+pub fn world(layer: Layer, setup: &Setup, seed: u64) -> anyhow::Result<Box<dyn World>> {
+    match layer {
+        Layer::Pure => Ok(Box::new(Pure::new(setup, seed)?)),
+        Layer::Turmoil => Ok(Box::new(Turmoil::new(setup, seed)?)),
+        Layer::Live => bail!("the {layer} layer is not built yet"),
+    }
 }
 
 /// What came of a run, as far as the report says it.
@@ -114,8 +121,13 @@ struct Ran {
 type Execute<'e> = &'e dyn Fn(&Scenario, Layer, u64) -> anyhow::Result<Ran>;
 
 fn execute(scenario: &Scenario, layer: Layer, seed: u64) -> anyhow::Result<Ran> {
-    let _world = world(layer, &scenario.setup, seed)?;
-    Ok(Ran::default())
+    let mut world = world(layer, &scenario.setup, seed)?;
+    let Outcome { result, skipped, trace } = runner::run(scenario, world.as_mut());
+    Ok(Ran {
+        violation: result.err().map(|violation| (violation.line, violation.to_string())),
+        skipped: skipped.into_iter().map(|Skipped { line, what }| (line, what)).collect(),
+        trace: trace.to_string(),
+    })
 }
 
 /// What the exit code says.

@@ -10,6 +10,7 @@ pub mod accounts;
 pub mod cli;
 pub mod layers;
 pub mod network;
+pub mod redis;
 pub mod runner;
 pub mod scenario;
 pub mod trace;

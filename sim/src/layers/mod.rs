@@ -5,6 +5,7 @@
 //! sockets (`live`).
 
 pub mod pure;
+pub mod turmoil;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,6 +13,10 @@ use std::time::Duration;
 use lobbyd_core::packet::ServerPacket;
 
 use crate::scenario::{Check, Fault, Operation};
+
+/// How long the presence of a user outlives a crashed daemon, on every layer: the shortest that a daemon accepts with
+/// Redis' usual second to answer.
+pub const LEASE: Duration = Duration::from_secs(3);
 
 /// A layer on which a scenario runs.
 pub trait World {

@@ -1,0 +1,544 @@
+//! The turmoil layer: production's node, codec, connections and Redis link on a simulated network, in simulated time.
+//!
+//! Hosts: one for each daemon, one for the model Redis if the scenario uses it, and [`SHARED_HOSTS`] that clients share,
+//! since the cost of a tick grows with every host, and with the cube of them all. A client that a fault names has a host of
+//! its own ([`Turmoil::for_scenario`]). To the daemons all clients seem to come from one address.
+//!
+//! All randomness follows from one seed: turmoil's, tokio's `select!`, the engines', the Redis links', the choppers'.
+//! Time goes by in ticks of a millisecond, which tokio's timers and turmoil share.
+
+mod daemon;
+mod line;
+mod links;
+mod panics;
+mod redis_host;
+mod seeds;
+mod speech;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
+
+use lobbyd_core::id::UserId;
+use lobbyd_net::node::{NodeHandle, Stopped};
+use tokio::sync::mpsc;
+use turmoil::{Builder, Sim};
+
+use self::daemon::{Daemon, Standing, State};
+use self::line::{Call, Line, Order, Voice};
+use self::links::Links;
+use self::seeds::Seeds;
+use super::{Arrival, CannotDo, Failure, World};
+use crate::network::{Network, WINDOW_BYTES};
+use crate::redis::RedisServer;
+use crate::scenario::{Check, Event, Fault, Operation, Scenario, Setup, Step, Store};
+
+/// How many hosts clients share: more than one, so that what comes from several hosts at once is not in their order.
+pub const SHARED_HOSTS: usize = 2;
+/// The least that time goes by.
+const TICK: Duration = Duration::from_millis(1);
+/// How long a step may take while nothing arrives.
+const STEP_MAX: Duration = Duration::from_millis(10);
+/// A world in which nothing has moved for this long, and nothing is on the network, is quiet.
+const QUIET_AFTER: Duration = Duration::from_millis(3);
+/// How long daemons may take to start and to connect to Redis before the scenario begins.
+const START_MAX: Duration = Duration::from_secs(5);
+/// How long a daemon may take to say how it stands.
+const REPORT_MAX: Duration = Duration::from_millis(100);
+/// As good as for ever.
+const DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// A world on turmoil.
+pub struct Turmoil {
+    simulation: Sim<'static>,
+    network: Network,
+    links: Links,
+    daemons: BTreeMap<String, Rc<Daemon>>,
+    redis: Option<RedisServer>,
+    /// What each client has heard, by its name; a client may have heard nothing and be nobody else.
+    arrived: BTreeMap<String, VecDeque<Arrival>>,
+    clients: BTreeMap<String, Client>,
+    hosts: Vec<ClientHost>,
+    /// Who has a host of its own.
+    apart: BTreeSet<String>,
+    login_timeout: Duration,
+    started_at: Duration,
+    failure: Option<Failure>,
+}
+
+/// A client that has connected once.
+#[derive(Default)]
+struct Client {
+    voice: Rc<RefCell<Voice>>,
+    line: Option<Rc<Line>>,
+}
+
+/// A host on which clients are.
+struct ClientHost {
+    name: String,
+    calls: mpsc::UnboundedSender<Call>,
+    clients: BTreeSet<String>,
+    is_shared: bool,
+}
+
+impl Turmoil {
+    /// A world for a setup. Clients that share a host cannot be told apart by a fault between hosts:
+    /// [`Turmoil::for_scenario`] knows which those are.
+    ///
+    /// # Errors
+    /// When the setup makes no sense, or the daemons do not start.
+    pub fn new(setup: &Setup, seed: u64) -> Result<Self, CannotDo> {
+        Self::with_apart(setup, seed, BTreeSet::new())
+    }
+
+    /// A world for a scenario: every client that a fault of it names has a host of its own.
+    ///
+    /// # Errors
+    /// As [`Turmoil::new`].
+    pub fn for_scenario(scenario: &Scenario, seed: u64) -> Result<Self, CannotDo> {
+        let mut named = BTreeSet::new();
+        scenario.steps.iter().for_each(|step| hosts_named_by_faults(step, &mut named));
+        Self::with_apart(&scenario.setup, seed, named)
+    }
+
+    fn with_apart(setup: &Setup, seed: u64, mut apart: BTreeSet<String>) -> Result<Self, CannotDo> {
+        validate(setup)?;
+        apart.retain(|name| name != redis_host::HOST && !setup.daemons.contains(name));
+        let seeds = Seeds::new(seed);
+        let network = Network::new(setup.network.chop, seeds.number("choppers"));
+        let (least, most) = setup.network.latency;
+        let mut simulation = Builder::new()
+            .rng_seed(seeds.number("turmoil"))
+            .epoch(SystemTime::UNIX_EPOCH)
+            .tick_duration(TICK)
+            .simulation_duration(DURATION)
+            .min_message_latency(least)
+            .max_message_latency(most.max(least))
+            // In writes, of which each has one byte at least; and one for the end of the stream.
+            .tcp_capacity(WINDOW_BYTES + 1)
+            .build();
+
+        let redis = (setup.store == Store::Redis).then(|| redis_host::server(setup));
+        if let Some(redis) = &redis {
+            let (server, network) = (redis.clone(), network.clone());
+            simulation.host(redis_host::HOST, move || redis_host::run(server.clone(), network.clone()));
+        }
+        let mut daemons = BTreeMap::new();
+        for name in &setup.daemons {
+            let daemon = Rc::new(Daemon::new(name, setup, network.clone(), seeds));
+            daemons.insert(name.clone(), daemon.clone());
+            simulation.host(name.as_str(), move || daemon.clone().run());
+        }
+        let mut world = Self {
+            simulation,
+            network,
+            links: Links::default(),
+            daemons,
+            redis,
+            arrived: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            hosts: Vec::new(),
+            apart,
+            login_timeout: setup.config.login_timeout,
+            started_at: Duration::ZERO,
+            failure: None,
+        };
+        world.start().map_err(|Failure(what)| CannotDo::Scenario(format!("the daemons do not start: {what}")))?;
+        Ok(world)
+    }
+
+    /// The model Redis, if the setup has one: for tests that look into it.
+    #[must_use]
+    pub fn redis(&self) -> Option<&RedisServer> {
+        self.redis.as_ref()
+    }
+
+    /// Waits until the daemons are ready, and sets the time to zero.
+    fn start(&mut self) -> Result<(), Failure> {
+        while !self.daemons.values().all(|daemon| daemon.is_ready()) && self.simulation.elapsed() < START_MAX {
+            self.tick()?;
+        }
+        self.started_at = self.simulation.elapsed();
+        self.network.set_now(self.now());
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), Failure> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        let outcome = match panics::caught(|| self.simulation.step()) {
+            Ok(Ok(_is_finished)) => Ok(()),
+            Ok(Err(error)) => Err(Failure(error.to_string())),
+            Err(panic) => Err(Failure(panic)),
+        };
+        self.failure = outcome.clone().err();
+        self.network.set_now(self.now());
+        for (name, client) in &self.clients {
+            let mut voice = client.voice.borrow_mut();
+            if !voice.arrived.is_empty() {
+                self.arrived.entry(name.clone()).or_default().append(&mut voice.arrived);
+            }
+        }
+        outcome
+    }
+
+    fn has_arrivals(&self) -> bool {
+        self.arrived.values().any(|arrived| !arrived.is_empty())
+    }
+
+    fn connect(&mut self, client: &str, daemon: &str) -> Result<(), CannotDo> {
+        // Where no process is, a machine refuses at once; turmoil would let the caller wait for the restart.
+        let host = self.daemon(daemon)?.is_running().then(|| daemon.to_owned());
+        let line = Line::new();
+        let index = self.host_of(client);
+        let client = self.clients.entry(client.to_owned()).or_default();
+        if let Some(old) = client.line.replace(line.clone()) {
+            old.order(Order::Leave);
+        }
+        client.voice.borrow_mut().speech.disconnected();
+        let call = Call { line, voice: client.voice.clone(), host };
+        if self.hosts[index].calls.send(call).is_err() {
+            return Err(CannotDo::Scenario("the simulation has failed".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The host of a client, which is made if there is none.
+    fn host_of(&mut self, client: &str) -> usize {
+        if let Some(index) = self.hosts.iter().position(|host| host.clients.contains(client)) {
+            return index;
+        }
+        let shared: Vec<_> = self.hosts.iter().enumerate().filter(|(_, host)| host.is_shared).collect();
+        let is_shared = !self.apart.contains(client);
+        let is_full = shared.len() >= SHARED_HOSTS;
+        let least = shared.iter().min_by_key(|(_, host)| host.clients.len()).map(|(index, _)| *index);
+        let index = match least {
+            Some(least) if is_shared && is_full => least,
+            Some(_) | None => self.new_client_host(is_shared),
+        };
+        self.hosts[index].clients.insert(client.to_owned());
+        index
+    }
+
+    fn new_client_host(&mut self, is_shared: bool) -> usize {
+        // No name of a scenario has a space, so this is nobody else's.
+        let name = format!("clients {}", self.hosts.len());
+        let (calls, receiver) = mpsc::unbounded_channel();
+        self.simulation.client(name.as_str(), line::run(receiver, self.network.clone()));
+        self.hosts.push(ClientHost { name, calls, clients: BTreeSet::new(), is_shared });
+        self.hosts.len() - 1
+    }
+
+    fn daemon(&self, name: &str) -> Result<&Rc<Daemon>, CannotDo> {
+        self.daemons.get(name).ok_or_else(|| CannotDo::Scenario(format!("there is no daemon {name}")))
+    }
+
+    fn client(&self, name: &str) -> Result<(&Client, &Rc<Line>), CannotDo> {
+        let client = self.clients.get(name);
+        let line = client.and_then(|client| client.line.as_ref().filter(|line| line.is_alive()));
+        client.zip(line).ok_or_else(|| CannotDo::Scenario(format!("{name} has no connection")))
+    }
+
+    /// The address of a daemon, of Redis, or of a client that has its host for itself.
+    fn address(&mut self, name: &str) -> Result<IpAddr, CannotDo> {
+        let is_redis = name == redis_host::HOST && self.redis.is_some();
+        if is_redis || self.daemons.contains_key(name) {
+            return Ok(self.simulation.lookup(name));
+        }
+        let index = self.host_of(name);
+        let host = &self.hosts[index];
+        if let Some(other) = host.clients.iter().find(|other| *other != name) {
+            let what = format!("part {name} from others, which shares a host with {other}");
+            return Err(CannotDo::Layer { layer: LAYER, what });
+        }
+        Ok(self.simulation.lookup(host.name.as_str()))
+    }
+
+    /// Both ends of a link.
+    fn ends(&mut self, from: &str, to: &str) -> Result<(IpAddr, IpAddr), CannotDo> {
+        let (from_address, to_address) = (self.address(from)?, self.address(to)?);
+        if from_address == to_address {
+            return Err(CannotDo::Scenario(format!("there is no network between {from} and {to}")));
+        }
+        Ok((from_address, to_address))
+    }
+
+    /// Tells a running daemon something. `command` is ready at once, unless very many wait.
+    fn command<F>(&self, daemon: &str, command: impl FnOnce(NodeHandle) -> F) -> Result<(), CannotDo>
+    where
+        F: Future<Output = Result<(), Stopped>>,
+    {
+        let daemon = self.daemon(daemon)?;
+        let handle = daemon.with_state(|state| match state {
+            State::Runs { handle, .. } => Some(handle.clone()),
+            State::Starting | State::Ended(_) | State::Crashed => None,
+        });
+        let told = handle.map(|handle| pin!(command(handle)).poll(&mut Context::from_waker(Waker::noop())));
+        if told == Some(Poll::Ready(Ok(()))) {
+            self.network.touch();
+            Ok(())
+        } else {
+            Err(CannotDo::Scenario(format!("{} does not run", daemon.name)))
+        }
+    }
+
+    /// How a daemon stands; nothing if it was crashed. For one that runs, a tick or two go by.
+    fn standing(&mut self, daemon: &Daemon) -> Option<Standing> {
+        let (handle, ended) = daemon.with_state(|state| match state {
+            State::Runs { handle, .. } => (Some(handle.clone()), None),
+            State::Ended(standing) => (None, Some(*standing)),
+            State::Starting | State::Crashed => (None, None),
+        });
+        let Some(handle) = handle else { return ended };
+        let mut report = pin!(handle.report());
+        let deadline = self.now() + REPORT_MAX;
+        while self.now() < deadline {
+            if let Poll::Ready(report) = report.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return report.ok().map(|report| Standing { report, has_ended: false, leases: daemon.leases() });
+            }
+            self.tick().ok()?;
+        }
+        None
+    }
+
+    fn crash(&mut self, name: &str) -> Result<(), CannotDo> {
+        let daemon = self.daemon(name)?.clone();
+        if !daemon.is_running() {
+            return Err(CannotDo::Scenario(format!("{name} does not run")));
+        }
+        self.simulation.crash(name);
+        daemon.crashed();
+        Ok(())
+    }
+
+    fn restart(&mut self, name: &str) -> Result<(), CannotDo> {
+        let daemon = self.daemon(name)?.clone();
+        if daemon.is_running() {
+            return Err(CannotDo::Scenario(format!("{name} runs")));
+        }
+        daemon.restarting();
+        self.simulation.bounce(name);
+        Ok(())
+    }
+}
+
+/// What this layer is called.
+const LAYER: &str = "turmoil";
+
+impl World for Turmoil {
+    fn now(&self) -> Duration {
+        self.simulation.elapsed() - self.started_at
+    }
+
+    fn begin(&mut self, client: &str, operation: &Operation) -> Result<(), CannotDo> {
+        self.network.touch();
+        if let Operation::Connect { daemon } = operation {
+            return self.connect(client, daemon);
+        }
+        let now = self.now();
+        let (known, line) = self.client(client)?;
+        match operation {
+            Operation::HalfClose => line.order(Order::HalfClose),
+            Operation::Close => line.order(Order::Close),
+            Operation::Reset => line.order(Order::Reset),
+            Operation::Vanish => line.order(Order::Leave),
+            Operation::StopReading => line.set_reads(false),
+            Operation::ResumeReading => line.set_reads(true),
+            Operation::Connect { .. }
+            | Operation::Hello { .. }
+            | Operation::Login { .. }
+            | Operation::Logout
+            | Operation::RoomList { .. }
+            | Operation::RoomCreate { .. }
+            | Operation::RoomEnter { .. }
+            | Operation::RoomLeave { .. }
+            | Operation::RoomChat { .. }
+            | Operation::DirectMessage { .. }
+            | Operation::Kick { .. }
+            | Operation::Ping { .. }
+            | Operation::Raw(_) => {
+                let users: BTreeMap<&str, UserId> = self
+                    .clients
+                    .iter()
+                    .filter_map(|(name, client)| Some((name.as_str(), client.voice.borrow().speech.user()?)))
+                    .collect();
+                let mut bytes = Vec::new();
+                let user_of = |name: &str| users.get(name).copied();
+                known.voice.borrow_mut().speech.say(now, operation, user_of, &mut bytes)?;
+                line.send(&bytes);
+            }
+        }
+        if !line.is_alive() {
+            known.voice.borrow_mut().speech.disconnected();
+        }
+        Ok(())
+    }
+
+    fn inject(&mut self, fault: &Fault) -> Result<(), CannotDo> {
+        self.network.touch();
+        match fault {
+            Fault::Partition { from, to, one_way } => {
+                let (from, to) = self.ends(from, to)?;
+                self.links.partition(&self.simulation, from, to, *one_way);
+            }
+            Fault::Repair { from, to } => {
+                let (from, to) = self.ends(from, to)?;
+                self.links.repair(&self.simulation, from, to);
+            }
+            Fault::Hold { from, to } => {
+                let (from, to) = self.ends(from, to)?;
+                self.links.hold(&self.simulation, from, to);
+            }
+            Fault::Release { from, to } => {
+                let (from, to) = self.ends(from, to)?;
+                self.links.release(&self.simulation, from, to);
+            }
+            Fault::Latency { from, to, latency } => {
+                let (from, to) = self.ends(from, to)?;
+                Links::set_latency(&self.simulation, from, to, *latency);
+            }
+            Fault::Crash { daemon } => self.crash(daemon)?,
+            Fault::Restart { daemon } => self.restart(daemon)?,
+            Fault::Drain { daemon, within } => {
+                let within = *within;
+                self.command(daemon, async move |handle| handle.drain(within).await)?;
+            }
+            Fault::Stop { daemon } => self.command(daemon, async |handle| handle.stop().await)?,
+            Fault::CloseUser { daemon, user } => {
+                let user = *user;
+                self.command(daemon, async move |handle| handle.close_user(user).await)?;
+            }
+            Fault::Stall { .. } => {
+                // Every host has a turn in every tick.
+                return Err(CannotDo::Layer { layer: LAYER, what: "stop the process of a daemon".to_owned() });
+            }
+            Fault::Redis(fault) => {
+                let redis = self.redis.as_ref();
+                let redis = redis.ok_or_else(|| CannotDo::Scenario("this scenario has no Redis".to_owned()))?;
+                redis.inject(*fault);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a tick or two go by for a daemon that runs.
+    fn check(&mut self, daemon: &str, check: Check) -> Result<Result<(), String>, CannotDo> {
+        let daemon = self.daemon(daemon)?.clone();
+        let Some(standing) = self.standing(&daemon) else {
+            return Ok(Err(format!("{} does not run", daemon.name)));
+        };
+        Ok(judge(&standing, daemon.fixed_rooms, check))
+    }
+
+    fn step(&mut self, limit: Duration) -> Result<bool, Failure> {
+        if limit.is_zero() {
+            return Ok(false);
+        }
+        let until = self.now() + limit.min(STEP_MAX);
+        let was_quiet = self.is_quiet();
+        loop {
+            self.tick()?;
+            let is_news = self.has_arrivals() || (!was_quiet && self.is_quiet());
+            if is_news || self.now() + TICK > until {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        // A login may be waiting for something that is seen nowhere; it is answered within the engine's timeout.
+        let login_since = self.now().saturating_sub(self.login_timeout + Duration::from_secs(1));
+        let waits_for_login = |client: &Client| {
+            client.line.as_ref().is_some_and(|line| line.is_reading())
+                && client.voice.borrow().speech.waits_for_login(login_since)
+        };
+        self.now() >= self.network.busy_at() + QUIET_AFTER
+            && !self.redis.as_ref().is_some_and(RedisServer::is_answering)
+            && !self.clients.values().any(waits_for_login)
+            && !self.links.are_busy(&self.simulation)
+    }
+
+    fn arrived(&mut self, client: &str) -> &mut VecDeque<Arrival> {
+        self.arrived.entry(client.to_owned()).or_default()
+    }
+}
+
+fn validate(setup: &Setup) -> Result<(), CannotDo> {
+    let refuse = |what: String| Err(CannotDo::Scenario(what));
+    if let Err(error) = setup.config.validate() {
+        return refuse(error.to_string());
+    }
+    if setup.daemons.iter().any(|name| name == redis_host::HOST) {
+        return refuse(format!("a daemon cannot be called {}: that is the host of Redis", redis_host::HOST));
+    }
+    let names: BTreeSet<_> = setup.daemons.iter().collect();
+    if names.len() != setup.daemons.len() {
+        return refuse("two daemons have the same name".to_owned());
+    }
+    let decorated = setup.accounts.iter().find(|account| account.nickname.is_some() || account.administrator);
+    match decorated {
+        Some(account) if setup.store == Store::Redis => refuse(format!(
+            "{} has a nickname or is an administrator; with `store redis` accounts are tokens",
+            account.user
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Everybody whom a fault sets apart from others.
+fn hosts_named_by_faults(step: &Step, named: &mut BTreeSet<String>) {
+    match &step.event {
+        Event::Fault(
+            Fault::Partition { from, to, .. }
+            | Fault::Repair { from, to }
+            | Fault::Hold { from, to }
+            | Fault::Release { from, to }
+            | Fault::Latency { from, to, .. },
+        ) => named.extend([from.clone(), to.clone()]),
+        Event::Together(steps) => steps.iter().for_each(|step| hosts_named_by_faults(step, named)),
+        Event::Fault(
+            Fault::Crash { .. }
+            | Fault::Restart { .. }
+            | Fault::Drain { .. }
+            | Fault::Stop { .. }
+            | Fault::CloseUser { .. }
+            | Fault::Stall { .. }
+            | Fault::Redis(_),
+        )
+        | Event::Client { .. }
+        | Event::Advance(_)
+        | Event::Wait
+        | Event::Check { .. } => {}
+    }
+}
+
+/// Whether a daemon stands as it should; if not, what is instead.
+fn judge(standing: &Standing, fixed_rooms: u32, check: Check) -> Result<(), String> {
+    let Standing { report, has_ended, leases } = standing;
+    let counts = report.counts;
+    let same = |what: &str, found: u64, expected: u64| {
+        if found == expected { Ok(()) } else { Err(format!("{found} {what}, expected was {expected}")) }
+    };
+    match check {
+        Check::Sessions(expected) => same("sessions", counts.sessions.into(), expected.into()),
+        Check::Online(expected) => same("users online", counts.online.into(), expected.into()),
+        Check::Rooms(expected) => same("rooms", counts.rooms.into(), expected.into()),
+        Check::Empty => {
+            same("sessions", counts.sessions.into(), 0)?;
+            same("users online", counts.online.into(), 0)?;
+            same("pending logins", counts.logins_pending.into(), 0)?;
+            same("members", counts.members.into(), 0)?;
+            same("rooms", counts.rooms.into(), fixed_rooms.into())?;
+            same("deadlines", if *has_ended { 0 } else { counts.deadlines.into() }, 0)?;
+            same("connections", report.connections, 0)?;
+            same("buffers lent", report.pool.lent, 0)?;
+            same("presence leases", *leases as u64, 0)
+        }
+    }
+}
