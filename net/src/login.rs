@@ -101,6 +101,72 @@ impl Warnings {
             return;
         }
         self.said_at.set(Some(Instant::now()));
-        warn!(%user, error, others = self.unsaid.take(), "a login could not be decided");
+        let others = self.unsaid.take();
+        warn!(%user, error, others, "a login could not be decided");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lobbyd_core::id::SessionId;
+    use lobbyd_core::input::Account;
+
+    use super::*;
+    use crate::stores::{LocalFuture, Unavailable};
+
+    /// Accounts that never answer, and know how many still try.
+    #[derive(Default)]
+    struct Silent {
+        trying: Rc<Cell<u32>>,
+    }
+
+    struct Try(Rc<Cell<u32>>);
+
+    impl Drop for Try {
+        fn drop(&mut self) {
+            self.0.set(self.0.get() - 1);
+        }
+    }
+
+    impl Accounts for Silent {
+        fn verify(&self, _: UserName, _: SecretBytes) -> LocalFuture<'_, Result<Option<Account>, Unavailable>> {
+            self.trying.set(self.trying.get() + 1);
+            let attempt = Try(self.trying.clone());
+            Box::pin(async move {
+                let _attempt = attempt;
+                std::future::pending().await
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn login_that_is_not_decided_in_time_is_given_up() {
+        let timeout = Duration::from_secs(5);
+        let accounts = Silent::default();
+        let trying = accounts.trying.clone();
+        let logins = Logins::new(Rc::new(accounts), None, timeout);
+        let session = SessionId { index: 0, generation: 0 };
+        let decision = logins.decide(LoginJob {
+            ticket: Ticket { session, serial: 1 },
+            user: "alice".parse().expect("a good name"),
+            secret: SecretBytes::new(b"wonder".to_vec()),
+            presence: PresenceMode::None,
+        });
+        let begun_at = Instant::now();
+        assert_eq!(decision.await, Verdict::Unavailable);
+        assert_eq!((begun_at.elapsed(), trying.get()), (timeout, 0), "the store works on for nobody");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn warnings_are_counted_rather_than_repeated() {
+        let warnings = Warnings::default();
+        let user = "alice".parse().expect("a good name");
+        for _ in 0..5 {
+            warnings.say(user, "Redis is gone");
+        }
+        assert_eq!(warnings.unsaid.get(), 4);
+        tokio::time::advance(WARNING_INTERVAL).await;
+        warnings.say(user, "Redis is gone");
+        assert_eq!(warnings.unsaid.get(), 0, "said with the next one");
     }
 }

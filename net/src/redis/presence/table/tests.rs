@@ -225,3 +225,16 @@ proptest! {
         prop_assert_eq!(table.next_due(), None);
     }
 }
+
+#[test]
+fn a_take_that_is_not_decided_yet_is_not_settled() {
+    let now = Instant::now();
+    let mut table = Table::new(LEASE);
+    assert!(table.is_settled());
+    let (user, ticket) = grant(1, 1);
+    table.begin(ticket);
+    assert!(!table.is_settled(), "it may still bring a lease that has to go back");
+    table.end(ticket);
+    table.give_up((user, ticket), true, now);
+    assert!(!table.is_settled(), "the lease is on its way back");
+}
