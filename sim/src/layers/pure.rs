@@ -20,6 +20,8 @@ mod network;
 mod queue;
 mod random;
 mod redis;
+mod seals;
+mod slots;
 mod stores;
 mod stream;
 mod wire;

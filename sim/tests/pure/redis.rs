@@ -117,8 +117,8 @@ fn every_broken_redis_means_a_clear_refusal_in_time_and_a_healed_one_works() {
             login("alice", "alice").gets("alice", UNAVAILABLE),
             seconds(10),
         ];
-        let heal = vec![redis(heals), vec![seconds(10), login("alice", "alice").gets("alice", ACCEPTED)]].concat();
-        let rest = vec![second_alice(REFUSED), vec![does("alice", Operation::Close), seconds(1)]].concat();
+        let heal = [redis(heals), vec![seconds(10), login("alice", "alice").gets("alice", ACCEPTED)]].concat();
+        let rest = [second_alice(REFUSED), vec![does("alice", Operation::Close), seconds(1)]].concat();
         holds(
             shared(),
             vec![
@@ -143,13 +143,13 @@ fn slow_redis_is_waited_for_within_the_deadline() {
 
 #[test]
 fn lease_that_redis_forgot_is_taken_again_by_its_owner() {
-    let forget = vec![redis(RedisFault::Crash), redis(RedisFault::RestartEmpty), vec![seconds(5)]].concat();
+    let forget = [redis(RedisFault::Crash), redis(RedisFault::RestartEmpty), vec![seconds(5)]].concat();
     holds(shared(), vec![comes("alice"), forget, second_alice(REFUSED)]);
 }
 
 #[test]
 fn lease_survives_a_restart_with_data() {
-    let restart = vec![redis(RedisFault::Crash), vec![seconds(1)], redis(RedisFault::Restart)].concat();
+    let restart = [redis(RedisFault::Crash), vec![seconds(1)], redis(RedisFault::Restart)].concat();
     holds(shared(), vec![comes("alice"), restart, vec![seconds(3)], second_alice(REFUSED)]);
 }
 
@@ -198,4 +198,17 @@ fn take_that_ran_late_is_given_back() {
 
 fn hundred() -> (Duration, Duration) {
     (Duration::from_millis(100), Duration::from_millis(100))
+}
+
+#[test]
+fn connection_does_not_outlive_a_restart_that_nobody_was_told_of() {
+    let unseen = vec![
+        partition("server", "redis"),
+        fault(Fault::Redis(RedisFault::Crash)),
+        fault(Fault::Redis(RedisFault::RestartEmpty)),
+        repair("server", "redis"),
+        // The link asks before the lease is to be renewed.
+        millis(6_500),
+    ];
+    holds(shared(), vec![comes("alice"), unseen, second_alice(REFUSED)]);
 }

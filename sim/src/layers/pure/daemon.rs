@@ -13,14 +13,16 @@ use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::config::Config;
 use lobbyd_core::id::SessionId;
 use lobbyd_core::input::{Input, WireFault};
-use lobbyd_core::packet::{ClientPacket, CloseReason, Sealed, Secret, ServerPacket};
+use lobbyd_core::packet::{ClientPacket, CloseReason, ServerPacket};
 use lobbyd_core::time::Instant;
+use lobbyd_net::codec;
 use lobbyd_net::frame::next_frame;
-use lobbyd_net::{codec, password_digest};
 
 use super::client::Said;
 use super::queue::Event;
 use super::random::Random;
+use super::seals::Seals;
+use super::slots::Slots;
 use super::stores::{Question, Stores};
 use super::stream::{Down, Phase, Reader, Up};
 use super::wire::{Wire, frame_bytes};
@@ -55,8 +57,7 @@ pub(super) struct Daemon {
     actions: Actions,
     /// Inputs that run ahead of packets.
     system: VecDeque<Input<'static>>,
-    slots: Vec<Slot>,
-    free: Vec<u32>,
+    slots: Slots,
     started_at: u64,
     last_turn_at: Instant,
     timer_at: Option<u64>,
@@ -75,23 +76,11 @@ pub(super) enum State {
     Crashed,
 }
 
-struct Slot {
-    generation: u32,
-    stream: Option<u32>,
-}
-
-/// Seals secrets as the driver does.
-struct Seals {
-    key: [u8; 16],
-    last_handle: u128,
-    /// The login secret of the packet that is being stepped.
-    held: Option<(Sealed, Vec<u8>)>,
-}
-
 impl Daemon {
     pub(super) fn new(index: u32, name: &str, config: Config, key: [u8; 16], seed: u64, checks: bool) -> Self {
         let mut random = Random::derived(seed, &format!("engine of {name}"));
         let engine = Engine::new(config.clone(), random.next(), Instant::ZERO);
+        let slots_max = config.sessions_max.saturating_add(SPARE_SLOTS);
         Self {
             name: name.to_owned(),
             state: State::Running,
@@ -103,12 +92,11 @@ impl Daemon {
             config,
             actions: Actions::new(),
             system: VecDeque::new(),
-            slots: Vec::new(),
-            free: Vec::new(),
+            slots: Slots::new(slots_max),
             started_at: 0,
             last_turn_at: Instant::ZERO,
             timer_at: None,
-            seals: Seals { key, last_handle: 0, held: None },
+            seals: Seals::new(key),
             scratch: Vec::new(),
             checks,
             talk_unchecked: 0,
@@ -118,12 +106,9 @@ impl Daemon {
     /// The process is gone, and with it everything it knew. The clients see the ends of their streams.
     pub(super) fn crash(&mut self, wire: &mut Wire) {
         self.state = State::Crashed;
-        for slot in self.slots.drain(..) {
-            if let Some(id) = slot.stream {
-                cut_off(wire, id);
-            }
+        for id in self.slots.clear() {
+            cut_off(wire, id);
         }
-        self.free.clear();
         self.system.clear();
         self.commands.clear();
         (self.stalled_until, self.timer_at) = (0, None);
@@ -133,8 +118,8 @@ impl Daemon {
     pub(super) fn restart(&mut self, now: u64) {
         self.state = State::Running;
         self.engine = Engine::new(self.config.clone(), self.random.next(), Instant::ZERO);
+        // Of a daemon that has ended they are empty, and one that has crashed has lost them.
         self.slots.clear();
-        self.free.clear();
         (self.started_at, self.last_turn_at) = (now, Instant::ZERO);
     }
 
@@ -242,7 +227,7 @@ impl Daemon {
                 is("online", counts.online, 0)?;
                 is("logins pending", counts.logins_pending, 0)?;
                 is("members", counts.members, 0)?;
-                is("connections", self.connections() as u32, 0)?;
+                is("connections", self.slots.count(), 0)?;
                 is("rooms", counts.rooms, self.config.fixed_rooms.len() as u32)?;
                 is("deadlines", counts.deadlines, 0)?;
                 is("leases", leases as u32, 0)
@@ -250,12 +235,8 @@ impl Daemon {
         }
     }
 
-    fn connections(&self) -> usize {
-        self.slots.len() - self.free.len()
-    }
-
     fn accept(&mut self, id: u32, wire: &mut Wire, stores: &mut Stores) -> Result<(), Failure> {
-        let Some(session) = self.reserve(id) else {
+        let Some(session) = self.slots.reserve(id) else {
             // Every slot is taken.
             cut_off(wire, id);
             return Ok(());
@@ -265,21 +246,6 @@ impl Daemon {
         (stream.phase, stream.session) = (Phase::Open, session);
         self.step(now, Input::Connected { session, address: ADDRESS }, wire, stores)?;
         self.end_turn(wire, stores)
-    }
-
-    fn reserve(&mut self, id: u32) -> Option<SessionId> {
-        let slots_max = self.config.sessions_max.saturating_add(SPARE_SLOTS);
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                let index = u32::try_from(self.slots.len()).ok().filter(|index| *index < slots_max)?;
-                self.slots.push(Slot { generation: 0, stream: None });
-                index
-            }
-        };
-        let slot = &mut self.slots[index as usize];
-        slot.stream = Some(id);
-        Some(SessionId { index, generation: slot.generation })
     }
 
     fn hear(&mut self, id: u32, said: Said, wire: &mut Wire, stores: &mut Stores) -> Result<(), Failure> {
@@ -333,7 +299,7 @@ impl Daemon {
     ) -> Result<(), Failure> {
         let packet = self.seals.seal(packet);
         self.step(now, Input::Received { session, packet }, wire, stores)?;
-        self.seals.held = None;
+        self.seals.forget();
         Ok(())
     }
 
@@ -441,13 +407,13 @@ impl Daemon {
                     }
                 }
                 Action::Close { session, reason } => {
-                    if let Some(id) = self.stream(*session) {
+                    if let Some(id) = self.slots.stream(*session) {
                         self.close(id, *reason, wire);
                     }
                 }
                 Action::VerifyLogin { ticket, user, secret, presence } => {
-                    let held = self.seals.held.take_if(|(handle, _)| handle == secret);
-                    let (_, secret) = held.expect("the engine asks in the step that brought the secret");
+                    let held = self.seals.take(*secret);
+                    let secret = held.expect("the engine asks in the step that brought the secret");
                     let question = Question { ticket: *ticket, user: *user, secret, presence: *presence };
                     stores.ask(self.index, question, wire);
                 }
@@ -459,13 +425,8 @@ impl Daemon {
         self.actions = actions;
     }
 
-    fn stream(&self, session: SessionId) -> Option<u32> {
-        let slot = self.slots.get(session.index as usize)?;
-        slot.stream.filter(|_| slot.generation == session.generation)
-    }
-
     fn send(&mut self, to: SessionId, packet: &ServerPacket, wire: &mut Wire) {
-        let Some(id) = self.stream(to) else { return };
+        let Some(id) = self.slots.stream(to) else { return };
         let stream = &mut wire.streams[id as usize];
         if !stream.is_stuck && stream.outbox.is_empty() && !stream.is_overflowed {
             wire.send_down(id, Down::Packet(packet.clone()));
@@ -516,20 +477,16 @@ impl Daemon {
     /// Lets go of a stream. What the transport has not taken is lost.
     fn remove(&mut self, id: u32, wire: &mut Wire) {
         let session = wire.streams[id as usize].session;
-        if self.stream(session) != Some(id) {
+        if self.slots.stream(session) != Some(id) {
             return;
         }
-        let slot = &mut self.slots[session.index as usize];
-        slot.stream = None;
-        // A slot whose generations are used up is never used again; no run lasts that long.
-        slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(session.index);
+        self.slots.remove(session);
         cut_off(wire, id);
         self.end_if_done();
     }
 
     fn end_if_done(&mut self) {
-        if self.state == State::Running && self.engine.is_draining() && self.connections() == 0 {
+        if self.state == State::Running && self.engine.is_draining() && self.slots.count() == 0 {
             self.state = State::Ended;
         }
     }
@@ -544,20 +501,5 @@ fn cut_off(wire: &mut Wire, id: u32) {
     stream.up.shrink();
     if !mem::replace(&mut stream.is_ended, true) {
         wire.send_down(id, Down::End);
-    }
-}
-
-impl Seals {
-    fn seal<'a>(&mut self, packet: ClientPacket<'a>) -> ClientPacket<'a, Sealed> {
-        let is_login = matches!(packet, ClientPacket::LoginRequest { .. });
-        packet.seal(|Secret(secret)| {
-            if !is_login {
-                return password_digest(self.key, secret);
-            }
-            self.last_handle += 1;
-            let handle = Sealed(self.last_handle.to_be_bytes());
-            self.held = Some((handle, secret.to_vec()));
-            handle
-        })
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Every login gets a verdict within a deadline, whatever Redis does, and a lease that nobody may hold is given back.
 
+mod presence;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use lobbyd_core::action::Presence;
@@ -9,12 +11,12 @@ use lobbyd_core::id::Ticket;
 use lobbyd_core::input::{Account, Input, Verdict};
 use lobbyd_core::name::UserName;
 
-use super::leases::{Grant, LEASE};
+use super::leases::LEASE;
 use super::link::{Link, PING_NANOS, RESPONSE_NANOS};
 use super::network::Passage;
 use super::queue::Event;
 use super::random::Random;
-use super::redis::{Command, Consequence, Eviction, Owner, Process, Redis, Renewal, Reply, StoreEvent};
+use super::redis::{Command, Consequence, Eviction, Process, Redis, Reply, StoreEvent};
 use super::wire::Wire;
 use super::{millis, nanos};
 use crate::layers::CannotDo;
@@ -340,34 +342,6 @@ impl Stores {
         }
     }
 
-    fn publish(&mut self, eviction: Eviction, wire: &mut Wire) {
-        let Some(node) = self.nodes.iter().find(|node| node.number == eviction.owner.node) else { return };
-        if node.connection().is_none() {
-            return;
-        }
-        if let Some(delay) = wire.network.delay(node.back) {
-            let number = self.number();
-            self.evictions.insert(number, eviction);
-            wire.queue.send(wire.now + delay, Event::Store(StoreEvent::Evicted(number)));
-        }
-    }
-
-    fn evicted(&mut self, number: u32, wire: &mut Wire) {
-        let Some(daemon) = self.daemon_of(StoreEvent::Evicted(number)) else {
-            self.evictions.remove(&number);
-            return;
-        };
-        let passage = wire.network.pass(self.nodes[daemon as usize].back, Event::Store(StoreEvent::Evicted(number)));
-        if passage == Passage::Held {
-            return;
-        }
-        let Some(Eviction { user, owner }) = self.evictions.remove(&number) else { return };
-        if passage == Passage::Through {
-            self.nodes[daemon as usize].book.note_eviction((user, owner.ticket), wire.now);
-            self.look_after(daemon, wire);
-        }
-    }
-
     /// An answer reaches a daemon.
     fn answered(&mut self, number: u32, wire: &mut Wire) {
         let Some(call) = self.calls.get(&number) else { return };
@@ -461,74 +435,6 @@ impl Stores {
         }
     }
 
-    fn note_taken(&mut self, daemon: u32, login: Option<u32>, grant: Grant, is_taken: bool, sent_at: u64, now: u64) {
-        let node = &mut self.nodes[daemon as usize];
-        let verdict = if !is_taken {
-            node.book.end(grant.1);
-            Verdict::AlreadyOnline
-        } else {
-            let renew_at = node.renewal_after(sent_at);
-            if node.book.taken(grant, sent_at, renew_at, now) {
-                Verdict::Accepted { account: Account::default(), leased: true }
-            } else {
-                Verdict::Unavailable
-            }
-        };
-        if let Some(login) = login {
-            self.tell(login, verdict);
-        }
-    }
-
-    fn note_returned(&mut self, daemon: u32, grants: &[Grant], deleted: Vec<bool>, now: u64) {
-        let book = &mut self.nodes[daemon as usize].book;
-        grants.iter().zip(deleted).for_each(|(grant, was_deleted)| book.returned(*grant, was_deleted, now));
-    }
-
-    fn note_renewals(&mut self, daemon: u32, grants: &[Grant], renewals: Vec<Renewal>, sent_at: u64, wire: &mut Wire) {
-        let node = &mut self.nodes[daemon as usize];
-        let mut free = Vec::new();
-        for (grant, renewal) in grants.iter().zip(renewals) {
-            match renewal {
-                Renewal::Done => {
-                    let renew_at = node.renewal_after(sent_at);
-                    node.book.confirmed(*grant, renew_at);
-                }
-                Renewal::Free if node.book.retaking(*grant) => free.push(*grant),
-                Renewal::Free => {}
-                Renewal::Owned(Owner { node: owner, ticket }) => {
-                    let own = (owner == node.number).then_some(ticket);
-                    node.book.is_anothers(*grant, own, wire.now);
-                }
-            }
-        }
-        if !free.is_empty() {
-            self.call(daemon, Command::Retake(free), None, wire);
-        }
-    }
-
-    fn note_retaken(&mut self, daemon: u32, grants: &[Grant], taken: Vec<bool>, sent_at: u64, now: u64) {
-        let node = &mut self.nodes[daemon as usize];
-        for (grant, is_taken) in grants.iter().zip(taken) {
-            if is_taken {
-                let renew_at = node.renewal_after(sent_at);
-                node.book.confirmed(*grant, renew_at);
-            } else {
-                node.book.pause(*grant, now);
-            }
-        }
-    }
-
-    /// Tells of lost leases, and plans what is due next.
-    fn look_after(&mut self, daemon: u32, wire: &mut Wire) {
-        let node = &mut self.nodes[daemon as usize];
-        while let Some(ticket) = node.book.lost.pop_front() {
-            self.told.push_back(Told { daemon, input: Input::PresenceLost { ticket } });
-        }
-        if let Some(at) = node.keep_at(wire.now) {
-            wire.queue.plan(at, Event::Store(StoreEvent::Keep(daemon)));
-        }
-    }
-
     fn ping(&mut self, daemon: u32, wire: &mut Wire) {
         let node = &self.nodes[daemon as usize];
         let ping_at = node.heard_at + PING_NANOS;
@@ -537,22 +443,6 @@ impl Stores {
         }
         let next_at = if ping_at > wire.now { ping_at } else { wire.now + PING_NANOS };
         wire.queue.plan(next_at, Event::Store(StoreEvent::Ping(daemon)));
-    }
-
-    fn keep(&mut self, daemon: u32, wire: &mut Wire) {
-        let node = &mut self.nodes[daemon as usize];
-        if !node.is_time_to_keep(wire.now) || node.connection().is_none() {
-            return;
-        }
-        // Returns first: a lease that is another's may be one that this daemon has given up.
-        let (returns, renewals) = (node.book.due_returns(wire.now), node.book.due_renewals(wire.now));
-        if !returns.is_empty() {
-            self.call(daemon, Command::GiveBack(returns), None, wire);
-        }
-        if !renewals.is_empty() {
-            self.call(daemon, Command::Renew(renewals), None, wire);
-        }
-        self.look_after(daemon, wire);
     }
 
     /// A daemon's connection is gone: whoever waits on it has no answer, and another is made.
