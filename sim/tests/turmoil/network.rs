@@ -116,8 +116,8 @@ fn reader_that_stops_is_closed_and_holds_up_nobody() {
         let arrival = play.next("bob", Duration::from_millis(10));
         match arrival {
             Some(Arrival::Packet(ServerPacket::RoomChatResponse { .. })) => {}
-            // The last chat was one too many for alice, who left before it was answered.
-            Some(Arrival::Packet(ServerPacket::RoomLeaveUserNotify { .. })) => break,
+            // Behind the answer to the chat that was one too many for alice.
+            Some(Arrival::Packet(ServerPacket::RoomLeaveUserNotify { .. })) => break chats -= 1,
             other => panic!("bob is held up: {other:?}"),
         }
     }

