@@ -27,3 +27,31 @@ fn a_file_that_is_no_scenario_has_code_2_and_says_where() {
     let report = String::from_utf8(output.stderr).expect("text");
     assert!(report.starts_with("Cargo.toml:1:1: expected a step"), "{report}");
 }
+
+#[test]
+fn same_seed_gives_the_same_trace_in_two_processes() {
+    for layer in ["pure", "turmoil"] {
+        let scenario = "scenarios/presence-across-daemons.scenario";
+        let output = lobbyd_sim(&["check", scenario, "--layer", layer, "--seed", "7"]);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{layer}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(said.starts_with("same"), "{layer}: {said}");
+    }
+}
+
+#[test]
+fn scenario_that_does_not_hold_has_code_1_and_says_what_came_instead() {
+    let folder = tempfile::tempdir().expect("a folder for the file");
+    let file = folder.path().join("wrong.scenario");
+    std::fs::write(
+        &file,
+        "# Bob is let in without an account.\n\nbob arrives\nbob login bob builder -> LoginResponse name=bob\n",
+    )
+    .expect("the file can be written");
+    let output = lobbyd_sim(&["run", file.to_str().expect("a path of text")]);
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in ["line 5", "LoginResponse name=bob", "refused=LoginDenied", "--seed"] {
+        assert!(said.contains(part), "{part:?} is missing: {said}");
+    }
+}

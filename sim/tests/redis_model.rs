@@ -106,6 +106,9 @@ struct Pair {
     started_at: Instant,
 }
 
+/// A published message: to whom, and as it is written on that connection.
+type Message = (usize, Vec<u8>);
+
 impl Pair {
     fn new(server: &RealRedis) -> Self {
         let mut pair =
@@ -118,7 +121,7 @@ impl Pair {
     }
 
     /// What the model answers, written as the connection wants it; and the messages that the command gave rise to.
-    fn ask_model(&mut self, place: usize, command: &[Vec<u8>]) -> (Reply, Vec<u8>, Vec<(usize, Vec<u8>)>) {
+    fn ask_model(&mut self, place: usize, command: &[Vec<u8>]) -> (Reply, Vec<u8>, Vec<Message>) {
         let id = ConnectionId(place as u64 + 1);
         let reply = self.model.execute(self.started_at.elapsed(), id, command);
         let mut encoded = Vec::new();
@@ -138,15 +141,14 @@ impl Pair {
         let shown = shown(command);
         // Messages to oneself come before the answer with one, and after it with the other; nobody relies on either.
         let mut expected = vec![];
-        match reply {
-            Reply::Several(replies) => {
-                for reply in replies {
-                    let mut encoded = Vec::new();
-                    reply.encode(self.model.protocol(ConnectionId(place as u64 + 1)), &mut encoded);
-                    expected.push(encoded);
-                }
+        if let Reply::Several(replies) = reply {
+            for reply in replies {
+                let mut encoded = Vec::new();
+                reply.encode(self.model.protocol(ConnectionId(place as u64 + 1)), &mut encoded);
+                expected.push(encoded);
             }
-            _ => expected.push(model),
+        } else {
+            expected.push(model);
         }
         expected.extend(messages.iter().filter(|(to, _)| *to == place).map(|(_, message)| message.clone()));
         let mut found: Vec<_> = expected.iter().map(|_| self.real[place].receive()).collect();

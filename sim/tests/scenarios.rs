@@ -1,21 +1,89 @@
-//! Every scenario file is a scenario, begins with the sentence that it holds, and is one of its own.
+//! Every scenario file is a scenario, begins with the sentence that it holds, is one of its own, and holds.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use lobbyd_sim::scenario::{parse, print};
+use lobbyd_sim::layers::World;
+use lobbyd_sim::layers::pure::Pure;
+use lobbyd_sim::layers::turmoil::Turmoil;
+use lobbyd_sim::runner;
+use lobbyd_sim::scenario::{Scenario, parse, print};
+
+/// The scenario files, in the order of their names.
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let entries = fs::read_dir(&folder).expect("the scenarios are there");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("a file").path()).collect();
+    files.sort();
+    files
+}
+
+fn read(file: &Path) -> Scenario {
+    let source = fs::read_to_string(file).expect("readable text");
+    parse(&source).unwrap_or_else(|error| panic!("{}:{error}", file.display()))
+}
+
+/// Runs a file and says what did not hold, with the command that shows it again.
+fn violation(file: &Path, layer: &str, seed: u64, world: impl FnOnce(&Scenario) -> Box<dyn World>) -> Option<String> {
+    let scenario = read(file);
+    let outcome = runner::run(&scenario, world(&scenario).as_mut());
+    let name = file.file_name().expect("a name").to_string_lossy();
+    let again = format!("cargo run -p lobbyd-sim -- run sim/scenarios/{name} --layer {layer} --seed {seed}");
+    outcome.result.err().map(|violation| format!("{name}: {violation}\n  {again}"))
+}
+
+#[test]
+fn every_scenario_holds_on_the_pure_layer() {
+    let mut violations = Vec::new();
+    for file in files() {
+        for seed in 1..=5 {
+            violations.extend(violation(&file, "pure", seed, |scenario| {
+                Box::new(Pure::new(&scenario.setup, seed).expect("the setup can be built"))
+            }));
+        }
+    }
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}
+
+/// One of four parts of the files, so that a machine's cores share them.
+fn holds_on_the_turmoil_layer(part: usize) {
+    let mut violations = Vec::new();
+    for file in files().iter().skip(part).step_by(4) {
+        violations.extend(violation(file, "turmoil", 1, |scenario| {
+            Box::new(Turmoil::new(&scenario.setup, 1).expect("the setup can be built"))
+        }));
+    }
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}
+
+#[test]
+fn every_scenario_holds_on_the_turmoil_layer_part_one() {
+    holds_on_the_turmoil_layer(0);
+}
+
+#[test]
+fn every_scenario_holds_on_the_turmoil_layer_part_two() {
+    holds_on_the_turmoil_layer(1);
+}
+
+#[test]
+fn every_scenario_holds_on_the_turmoil_layer_part_three() {
+    holds_on_the_turmoil_layer(2);
+}
+
+#[test]
+fn every_scenario_holds_on_the_turmoil_layer_part_four() {
+    holds_on_the_turmoil_layer(3);
+}
 
 #[test]
 fn every_scenario_file_is_read_and_begins_with_its_sentence() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let mut titles = BTreeSet::new();
-    for entry in fs::read_dir(&folder).expect("the scenarios are there") {
-        let path = entry.expect("a file").path();
+    for path in files() {
         let file = path.file_name().expect("a name").to_string_lossy().into_owned();
         assert!(file.ends_with(".scenario"), "{file} is not called a scenario");
-        let source = fs::read_to_string(&path).expect("readable text");
-        let scenario = parse(&source).unwrap_or_else(|error| panic!("{file}:{error}"));
+        let scenario = read(&path);
         assert!(scenario.title.ends_with('.'), "{file} begins with no sentence: {:?}", scenario.title);
         assert!(!scenario.steps.is_empty(), "{file} does nothing");
         assert!(titles.insert(scenario.title.clone()), "{file} says what another says: {}", scenario.title);
