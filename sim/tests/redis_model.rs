@@ -426,7 +426,12 @@ fn model_answers_as_a_real_server_does() {
         }
         for step in steps {
             match step {
-                Step::Command(place, command) => pair.same(place, &command)?,
+                Step::Command(place, command) => {
+                    pair.same(place, &command)?;
+                    if let Some(key) = KEYS.iter().find(|key| command.iter().any(|word| word == key.as_bytes())) {
+                        pair.same_life(place, key)?;
+                    }
+                }
                 Step::Life(key) => pair.same_life(1, key)?,
                 Step::Scan(options) if protocols == ["3", "3"] => pair.same_scan(&options)?,
                 // A connection that only listens cannot scan.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use lobbyd_core::config::DuplicateLogin;
 use lobbyd_sim::layers::{Arrival, LEASE, World};
 use lobbyd_sim::redis::Reply;
-use lobbyd_sim::scenario::{Check, Fault, RedisFault, Setup};
+use lobbyd_sim::scenario::{Check, Fault, Operation, RedisFault, Setup};
 
 use crate::play::{Play, on_redis};
 
@@ -71,7 +72,7 @@ fn broken_redis_refuses_logins_and_lets_them_pass_again_when_it_is_mended() {
         let held = play.world.redis().unwrap().execute(&["EXISTS", "lobbyd:presence:alice", "lobbyd:presence:bob"]);
         assert_eq!(held, Reply::Integer(2), "after {breaks:?}");
         for client in ["alice", "bob"] {
-            play.begin(client, lobbyd_sim::scenario::Operation::Close);
+            play.begin(client, Operation::Close);
         }
         is_empty(&mut play, &["server"]);
     }
@@ -120,7 +121,7 @@ fn answers_lost_on_the_way_leave_no_lease_behind() {
     play.advance(Duration::from_secs(5));
     play.ask_login("alice");
     play.expect("alice", "LoginResponse name=alice");
-    play.begin("alice", lobbyd_sim::scenario::Operation::Close);
+    play.begin("alice", Operation::Close);
     is_empty(&mut play, &["server"]);
 }
 
@@ -139,7 +140,7 @@ fn fault_at_any_moment_of_a_login_leaves_nothing_wrong_behind() {
         for moment_ms in [1, 4, 6, 9] {
             let mut setup = two_daemons();
             if moment_ms % 2 == 1 {
-                setup.config.duplicate_login = lobbyd_core::config::DuplicateLogin::NewestWins;
+                setup.config.duplicate_login = DuplicateLogin::NewestWins;
             }
             let mut play = Play::new(&setup, index as u64 * 100 + moment_ms);
             play.login("carol", "one");
@@ -168,7 +169,7 @@ fn fault_at_any_moment_of_a_login_leaves_nothing_wrong_behind() {
             assert!(others <= 1, "alice is online {others} times after {breaks:?} at {moment_ms} ms");
             for client in ["alice", "alice2", "carol"] {
                 // Some are closed already.
-                let _ = play.world.begin(client, &lobbyd_sim::scenario::Operation::Close);
+                let _ = play.world.begin(client, &Operation::Close);
             }
             is_empty(&mut play, &["one", "two"]);
             // And everything works again.
@@ -182,4 +183,42 @@ fn fault_at_any_moment_of_a_login_leaves_nothing_wrong_behind() {
 /// How many connections are open: carol is at the first daemon.
 fn lines_of(daemon: &str, [alice, alice2]: [bool; 2]) -> u32 {
     if daemon == "one" { 1 + u32::from(alice) } else { u32::from(alice2) }
+}
+
+#[test]
+fn lease_whose_answer_was_lost_is_given_back_before_it_ends() {
+    const KEY: &str = "lobbyd:presence:alice";
+    let mut play = Play::new(&on_redis(), 1);
+    let exists = |play: &Play| play.world.redis().unwrap().execute(&["EXISTS", KEY]) == Reply::Integer(1);
+    play.connect("alice", "server");
+    play.ask_login("alice");
+    while !exists(&play) {
+        play.advance(Duration::from_millis(1));
+    }
+    // The answer that the lease is taken is on its way now.
+    let taken_at = play.world.now();
+    play.inject(Fault::Partition { from: "redis".to_owned(), to: "server".to_owned(), one_way: true });
+    play.expect("alice", "LoginResponse refused=StoreUnavailable");
+    assert!(exists(&play));
+    play.inject(Fault::Repair { from: "redis".to_owned(), to: "server".to_owned() });
+    play.advance(Duration::from_millis(200));
+    assert!(!exists(&play) && play.world.now() < taken_at + LEASE / 2);
+    play.ask_login("alice");
+    play.expect("alice", "LoginResponse name=alice");
+}
+
+#[test]
+fn evictions_are_heard_at_once_also_after_redis_has_restarted() {
+    let mut setup = two_daemons();
+    setup.config.duplicate_login = DuplicateLogin::NewestWins;
+    let mut play = Play::new(&setup, 1);
+    play.login("alice", "one");
+    play.redis(RedisFault::Crash);
+    play.advance(Duration::from_millis(100));
+    play.redis(RedisFault::Restart);
+    play.advance(Duration::from_secs(2));
+    play.login("alice2", "two");
+    // Well before the next renewal would find out.
+    play.expect_within("alice", "Closing reason=Superseded", Duration::from_millis(20));
+    play.expect("alice", "closed");
 }
