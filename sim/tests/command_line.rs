@@ -43,11 +43,14 @@ fn same_seed_gives_the_same_trace_in_two_processes() {
 fn scenario_that_does_not_hold_has_code_1_and_says_what_came_instead() {
     let folder = tempfile::tempdir().expect("a folder for the file");
     let file = folder.path().join("wrong.scenario");
-    std::fs::write(
-        &file,
-        "# Bob is let in without an account.\n\nbob arrives\nbob login bob builder -> LoginResponse name=bob\n",
-    )
-    .expect("the file can be written");
+    let lines = [
+        "# Any secret will do.",
+        "account bob builder",
+        "bob connect -> Welcome",
+        "bob hello",
+        "bob login bob wrong -> LoginResponse name=bob",
+    ];
+    std::fs::write(&file, lines.join("\n")).expect("the file can be written");
     let output = lobbyd_sim(&["run", file.to_str().expect("a path of text")]);
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{said}");
