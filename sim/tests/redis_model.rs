@@ -106,9 +106,6 @@ struct Pair {
     started_at: Instant,
 }
 
-/// A published message: to whom, and as it is written on that connection.
-type Message = (usize, Vec<u8>);
-
 impl Pair {
     fn new(server: &RealRedis) -> Self {
         let mut pair =
@@ -120,39 +117,30 @@ impl Pair {
         pair
     }
 
-    /// What the model answers, written as the connection wants it; and the messages that the command gave rise to.
-    fn ask_model(&mut self, place: usize, command: &[Vec<u8>]) -> (Reply, Vec<u8>, Vec<Message>) {
-        let id = ConnectionId(place as u64 + 1);
-        let reply = self.model.execute(self.started_at.elapsed(), id, command);
-        let mut encoded = Vec::new();
-        reply.encode(self.model.protocol(id), &mut encoded);
-        let messages = self.model.take_messages().into_iter().map(|(to, message)| {
-            let mut encoded = Vec::new();
-            message.encode(self.model.protocol(to), &mut encoded);
-            (to.0 as usize - 1, encoded)
-        });
-        let messages = messages.collect();
-        (reply, encoded, messages)
+    /// What the model answers.
+    fn ask_model(&mut self, place: usize, command: &[Vec<u8>]) -> Reply {
+        self.model.execute(self.started_at.elapsed(), ConnectionId(place as u64 + 1), command)
+    }
+
+    /// A reply of the model as this connection wants it.
+    fn written(&self, place: usize, reply: &Reply) -> Vec<u8> {
+        let mut written = Vec::new();
+        reply.encode(self.model.protocol(ConnectionId(place as u64 + 1)), &mut written);
+        written
     }
 
     fn same(&mut self, place: usize, command: &[Vec<u8>]) -> Result<(), TestCaseError> {
-        let (reply, model, messages) = self.ask_model(place, command);
+        let reply = self.ask_model(place, command);
+        let messages = self.model.take_messages();
+        let messages: Vec<_> = messages.into_iter().map(|(to, message)| (to.0 as usize - 1, message)).collect();
         self.real[place].send(command);
         let shown = shown(command);
-        // Messages to oneself come before the answer with one, and after it with the other; nobody relies on either.
-        let mut expected = vec![];
-        if let Reply::Several(replies) = reply {
-            for reply in replies {
-                let mut encoded = Vec::new();
-                reply.encode(self.model.protocol(ConnectionId(place as u64 + 1)), &mut encoded);
-                expected.push(encoded);
-            }
-        } else {
-            expected.push(model);
-        }
-        expected.extend(messages.iter().filter(|(to, _)| *to == place).map(|(_, message)| message.clone()));
+        let replies = if let Reply::Several(replies) = reply { replies } else { vec![reply] };
+        let to_self = messages.iter().filter(|(to, _)| *to == place).map(|(_, message)| message);
+        let mut expected: Vec<_> = replies.iter().chain(to_self).map(|reply| self.written(place, reply)).collect();
         let mut found: Vec<_> = expected.iter().map(|_| self.real[place].receive()).collect();
         if !messages.is_empty() {
+            // Messages to oneself come before the answer with one, and after it with the other; nobody relies on either.
             expected.sort();
             found.sort();
         }
@@ -160,7 +148,7 @@ impl Pair {
             |replies: &[Vec<u8>]| replies.iter().map(|reply| reply.escape_ascii().to_string()).collect::<Vec<_>>();
         prop_assert_eq!(text(&expected), text(&found), "left the model, right redis-server, to {}", shown);
         for (to, message) in messages.into_iter().filter(|(to, _)| *to != place) {
-            prop_assert_eq!(message, self.real[to].receive(), "a message after {}", shown);
+            prop_assert_eq!(self.written(to, &message), self.real[to].receive(), "a message after {}", shown);
         }
         Ok(())
     }
@@ -168,11 +156,11 @@ impl Pair {
     /// Both tell the same life of a key, but for the time that passes between the two questions.
     fn same_life(&mut self, place: usize, key: &str) -> Result<(), TestCaseError> {
         let command = bytes(&["PTTL", key]);
-        let (reply, model, _) = self.ask_model(place, &command);
+        let reply = self.ask_model(place, &command);
         self.real[place].send(&command);
         let real = self.real[place].receive();
         let Reply::Integer(model_ms) = reply else {
-            prop_assert_eq!(model, real, "{}", shown(&command));
+            prop_assert_eq!(self.written(place, &reply), real, "{}", shown(&command));
             return Ok(());
         };
         let real_ms: i64 = std::str::from_utf8(&real[1..real.len() - 2]).unwrap().parse().unwrap();
@@ -200,7 +188,10 @@ impl Pair {
             }
             panic!("a scan without an end");
         };
-        let model = scan(&mut |command| self.ask_model(0, command).1);
+        let model = scan(&mut |command| {
+            let reply = self.ask_model(0, command);
+            self.written(0, &reply)
+        });
         let real = scan(&mut |command| {
             self.real[0].send(command);
             self.real[0].receive()
@@ -475,7 +466,8 @@ fn handshakes_are_answered_alike() {
                 Pair { model: model.clone(), real: [server.connect(), server.connect()], started_at: Instant::now() };
             for command in *handshake {
                 let command = bytes(command);
-                let (_, model, _) = pair.ask_model(0, &command);
+                let reply = pair.ask_model(0, &command);
+                let model = pair.written(0, &reply);
                 pair.real[0].send(&command);
                 let real = pair.real[0].receive();
                 assert_eq!(without_number(&model), without_number(&real), "left the model, to {}", shown(&command));

@@ -7,12 +7,14 @@
 //! All randomness follows from one seed: turmoil's, tokio's `select!`, the engines', the Redis links', the choppers'.
 //! Time goes by in ticks of a millisecond, which tokio's timers and turmoil share.
 
+mod check;
 mod daemon;
 mod line;
 mod links;
 mod panics;
 mod redis_host;
 mod seeds;
+mod setup;
 mod speech;
 
 use std::cell::RefCell;
@@ -29,14 +31,16 @@ use lobbyd_net::node::{NodeHandle, Stopped};
 use tokio::sync::mpsc;
 use turmoil::{Builder, Sim};
 
+use self::check::judge;
 use self::daemon::{Daemon, Standing, State};
 use self::line::{Call, Line, Order, Voice};
 use self::links::Links;
 use self::seeds::Seeds;
+use self::setup::{hosts_named_by_faults, validate};
 use super::{Arrival, CannotDo, Failure, World};
 use crate::network::{Network, WINDOW_BYTES};
 use crate::redis::RedisServer;
-use crate::scenario::{Check, Event, Fault, Operation, Scenario, Setup, Step, Store};
+use crate::scenario::{Check, Fault, Operation, Scenario, Setup, Store};
 
 /// How many hosts clients share: more than one, so that what comes from several hosts at once is not in their order.
 pub const SHARED_HOSTS: usize = 2;
@@ -363,6 +367,9 @@ impl World for Turmoil {
             | Operation::Kick { .. }
             | Operation::Ping { .. }
             | Operation::Raw(_) => {
+                if line.is_half_closed() {
+                    return Err(CannotDo::Scenario(format!("{client} has ended its writing half")));
+                }
                 let users: BTreeMap<&str, UserId> = self
                     .clients
                     .iter()
@@ -466,79 +473,5 @@ impl World for Turmoil {
 
     fn arrived(&mut self, client: &str) -> &mut VecDeque<Arrival> {
         self.arrived.entry(client.to_owned()).or_default()
-    }
-}
-
-fn validate(setup: &Setup) -> Result<(), CannotDo> {
-    let refuse = |what: String| Err(CannotDo::Scenario(what));
-    if let Err(error) = setup.config.validate() {
-        return refuse(error.to_string());
-    }
-    if setup.daemons.iter().any(|name| name == redis_host::HOST) {
-        return refuse(format!("a daemon cannot be called {}: that is the host of Redis", redis_host::HOST));
-    }
-    let names: BTreeSet<_> = setup.daemons.iter().collect();
-    if names.len() != setup.daemons.len() {
-        return refuse("two daemons have the same name".to_owned());
-    }
-    let decorated = setup.accounts.iter().find(|account| account.nickname.is_some() || account.administrator);
-    match decorated {
-        Some(account) if setup.store == Store::Redis => refuse(format!(
-            "{} has a nickname or is an administrator; with `store redis` accounts are tokens",
-            account.user
-        )),
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// Everybody whom a fault sets apart from others.
-fn hosts_named_by_faults(step: &Step, named: &mut BTreeSet<String>) {
-    match &step.event {
-        Event::Fault(
-            Fault::Partition { from, to, .. }
-            | Fault::Repair { from, to }
-            | Fault::Hold { from, to }
-            | Fault::Release { from, to }
-            | Fault::Latency { from, to, .. },
-        ) => named.extend([from.clone(), to.clone()]),
-        Event::Together(steps) => steps.iter().for_each(|step| hosts_named_by_faults(step, named)),
-        Event::Fault(
-            Fault::Crash { .. }
-            | Fault::Restart { .. }
-            | Fault::Drain { .. }
-            | Fault::Stop { .. }
-            | Fault::CloseUser { .. }
-            | Fault::Stall { .. }
-            | Fault::Redis(_),
-        )
-        | Event::Client { .. }
-        | Event::Advance(_)
-        | Event::Wait
-        | Event::Check { .. } => {}
-    }
-}
-
-/// Whether a daemon stands as it should; if not, what is instead.
-fn judge(standing: &Standing, fixed_rooms: u32, check: Check) -> Result<(), String> {
-    let Standing { report, has_ended, leases } = standing;
-    let counts = report.counts;
-    let same = |what: &str, found: u64, expected: u64| {
-        if found == expected { Ok(()) } else { Err(format!("{found} {what}, expected was {expected}")) }
-    };
-    match check {
-        Check::Sessions(expected) => same("sessions", counts.sessions.into(), expected.into()),
-        Check::Online(expected) => same("users online", counts.online.into(), expected.into()),
-        Check::Rooms(expected) => same("rooms", counts.rooms.into(), expected.into()),
-        Check::Empty => {
-            same("sessions", counts.sessions.into(), 0)?;
-            same("users online", counts.online.into(), 0)?;
-            same("pending logins", counts.logins_pending.into(), 0)?;
-            same("members", counts.members.into(), 0)?;
-            same("rooms", counts.rooms.into(), fixed_rooms.into())?;
-            same("deadlines", if *has_ended { 0 } else { counts.deadlines.into() }, 0)?;
-            same("connections", report.connections, 0)?;
-            same("buffers lent", report.pool.lent, 0)?;
-            same("presence leases", *leases as u64, 0)
-        }
     }
 }

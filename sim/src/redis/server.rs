@@ -142,11 +142,6 @@ impl RedisServer {
         let _ = mode.wait_for(|mode| mode.life.is_some() == running).await;
     }
 
-    /// The state, for tests that look at it.
-    pub fn with_store<T>(&self, look: impl FnOnce(&mut Store) -> T) -> T {
-        look(&mut self.0.store.borrow_mut())
-    }
-
     /// Runs a command in place of a client.
     pub fn execute(&self, command: &[&str]) -> Reply {
         /// No client has this number.

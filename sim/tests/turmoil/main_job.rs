@@ -167,7 +167,11 @@ fn what_the_layer_cannot_do_is_said_by_name() {
     let what = "stop the process of a daemon".to_owned();
     assert_eq!(world.inject(&stall), Err(CannotDo::Layer { layer: "turmoil", what }));
 
+    world.begin("zoe", &Operation::Connect { daemon: "server".to_owned() }).unwrap();
+    world.begin("zoe", &Operation::HalfClose).unwrap();
     let refusals = [
+        world.begin("zoe", &Operation::Logout),
+        world.begin("zoe", &Operation::Kick { room: PLAZA, client: "alice".to_owned(), ban: false }),
         world.begin("alice", &Operation::Logout),
         world.begin("alice", &Operation::Connect { daemon: "nowhere".to_owned() }),
         world.inject(&Fault::Redis(lobbyd_sim::scenario::RedisFault::Freeze)),

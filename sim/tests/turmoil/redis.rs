@@ -222,3 +222,16 @@ fn evictions_are_heard_at_once_also_after_redis_has_restarted() {
     play.expect_within("alice", "Closing reason=Superseded", Duration::from_millis(20));
     play.expect("alice", "closed");
 }
+
+#[test]
+fn lost_connection_to_redis_is_made_anew() {
+    let mut play = Play::new(&on_redis(), 1);
+    play.login("alice", "server");
+    play.world.redis().unwrap().drop_connections();
+    play.connect("bob", "server");
+    // The longest first pause, and a handshake.
+    play.advance(Duration::from_millis(70));
+    play.ask_login("bob");
+    play.expect("bob", "LoginResponse name=bob");
+    play.check("server", Check::Online(2));
+}

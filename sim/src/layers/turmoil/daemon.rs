@@ -31,7 +31,7 @@ pub(super) const PORT: u16 = 7400;
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Where all clients seem to come from. On the live layer they do come from one address, so limits by address mean the
 /// same on every layer.
-const CLIENTS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const CLIENTS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 0, 1));
 
 /// A daemon, as the world sees it. Its host runs it.
 pub(super) struct Daemon {

@@ -96,6 +96,11 @@ impl Line {
         !self.is_over.get() && matches!(self.order.get(), Order::Keep | Order::HalfClose)
     }
 
+    /// Whether the client has ended its writing half.
+    pub(super) fn is_half_closed(&self) -> bool {
+        self.order.get() == Order::HalfClose
+    }
+
     pub(super) fn is_reading(&self) -> bool {
         self.is_alive() && self.reads.get()
     }

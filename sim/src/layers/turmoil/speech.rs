@@ -11,13 +11,14 @@ use crate::layers::CannotDo;
 use crate::scenario::Operation;
 
 /// What a client calls itself.
-const CLIENT_NAME: &str = "sim";
+const CLIENT_NAME: &str = "lobbyd-sim";
 
-/// A client's side of the conversation. Requests are numbered from 1 on, over all its connections.
+/// A client's side of the conversation.
 #[derive(Debug, Default)]
 pub(super) struct Speech {
+    /// Counted from 1 on each connection.
     requests: u32,
-    /// Its present login.
+    /// Who it was at its last login.
     user: Option<UserId>,
     login: Option<PendingLogin>,
 }
@@ -29,7 +30,7 @@ struct PendingLogin {
 }
 
 impl Speech {
-    /// The number of the client's present login.
+    /// The number of the client's last login.
     pub(super) fn user(&self) -> Option<UserId> {
         self.user
     }
@@ -41,7 +42,7 @@ impl Speech {
 
     /// There is another connection, or none.
     pub(super) fn disconnected(&mut self) {
-        (self.user, self.login) = (None, None);
+        (self.requests, self.login) = (0, None);
     }
 
     /// Appends what the operation says to `out`. `user_of` knows other clients' logins. An operation that says nothing
@@ -99,7 +100,9 @@ impl Speech {
             }
             Operation::Kick { room, client, ban } => {
                 let user = user_of(client);
-                let user = user.ok_or_else(|| CannotDo::Scenario(format!("{client} is not logged in")))?;
+                let user = user.ok_or_else(|| {
+                    CannotDo::Scenario(format!("{client} was never logged in, so nobody can kick it"))
+                })?;
                 ClientPacket::KickRequest { request: self.request(), room: *room, user, ban: *ban }
             }
         };
@@ -117,9 +120,6 @@ impl Speech {
             if let Ok(user) = result {
                 self.user = Some(user.id);
             }
-        }
-        if let ServerPacket::LogoutResponse { result: Ok(()), .. } = packet {
-            self.user = None;
         }
     }
 
