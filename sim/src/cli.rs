@@ -15,7 +15,7 @@ use crate::layers::World;
 use crate::layers::pure::Pure;
 use crate::layers::turmoil::Turmoil;
 use crate::runner::{self, Outcome, Skipped};
-use crate::scenario::{Scenario, Setup, parse};
+use crate::scenario::{Scenario, parse};
 
 /// Runs the program with the arguments of this process.
 #[must_use]
@@ -99,10 +99,10 @@ impl fmt::Display for Layer {
 ///
 /// # Errors
 /// When the layer cannot be set up.
-pub fn world(layer: Layer, setup: &Setup, seed: u64) -> anyhow::Result<Box<dyn World>> {
+pub fn world(layer: Layer, scenario: &Scenario, seed: u64) -> anyhow::Result<Box<dyn World>> {
     match layer {
-        Layer::Pure => Ok(Box::new(Pure::new(setup, seed)?)),
-        Layer::Turmoil => Ok(Box::new(Turmoil::new(setup, seed)?)),
+        Layer::Pure => Ok(Box::new(Pure::new(&scenario.setup, seed)?)),
+        Layer::Turmoil => Ok(Box::new(Turmoil::for_scenario(scenario, seed)?)),
         Layer::Live => bail!("the {layer} layer is not built yet"),
     }
 }
@@ -121,7 +121,7 @@ struct Ran {
 type Execute<'e> = &'e dyn Fn(&Scenario, Layer, u64) -> anyhow::Result<Ran>;
 
 fn execute(scenario: &Scenario, layer: Layer, seed: u64) -> anyhow::Result<Ran> {
-    let mut world = world(layer, &scenario.setup, seed)?;
+    let mut world = world(layer, scenario, seed)?;
     let Outcome { result, skipped, trace } = runner::run(scenario, world.as_mut());
     Ok(Ran {
         violation: result.err().map(|violation| (violation.line, violation.to_string())),

@@ -51,7 +51,7 @@ fn holds_on_the_turmoil_layer(part: usize) {
     let mut violations = Vec::new();
     for file in files().iter().skip(part).step_by(4) {
         violations.extend(violation(file, "turmoil", 1, |scenario| {
-            Box::new(Turmoil::new(&scenario.setup, 1).expect("the setup can be built"))
+            Box::new(Turmoil::for_scenario(scenario, 1).expect("the setup can be built"))
         }));
     }
     assert!(violations.is_empty(), "{}", violations.join("\n"));

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use lobbyd_core::id::Ticket;
 use lobbyd_core::name::UserName;
 
-/// How long a lease lives when it is not renewed: the daemon's default.
-pub(super) const LEASE: u64 = 30_000_000_000;
+/// How long a lease lives when it is not renewed, in nanoseconds.
+pub(super) const LEASE: u64 = crate::layers::LEASE.as_nanos() as u64;
 /// How long what was not answered rests.
 pub(super) const RETRY: u64 = LEASE / 6;
 /// How long a matter between two owners rests.
