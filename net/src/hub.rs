@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions, Presence as PresenceMode};
-use lobbyd_core::engine::Counts;
 use lobbyd_core::id::{SessionId, Ticket};
 use lobbyd_core::input::{Input, WireFault};
 use lobbyd_core::name::UserName;
@@ -33,7 +32,8 @@ use crate::connection::{Connection, Connections, Phase};
 use crate::frame::{HEADER_BYTES, next_frame};
 use crate::login::{LoginJob, Logins};
 use crate::outbox::{Flushed, Overflow};
-use crate::pool::{BufferPool, PoolReport};
+use crate::pool::BufferPool;
+use crate::report::{Report, Traffic};
 use crate::seal::Sealer;
 use crate::transport::Stream;
 
@@ -85,38 +85,6 @@ pub(crate) struct Hub<S> {
     outbox_bytes_max: usize,
     frame_bytes_max: u32,
     traffic: Traffic,
-}
-
-/// How the driver stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// What the engine holds.
-    pub counts: Counts,
-    /// Connections, those that are being closed included.
-    pub connections: u64,
-    /// What went through since the start.
-    pub traffic: Traffic,
-    /// The buffers that partial frames and outboxes borrow.
-    pub pool: PoolReport,
-    /// Since the start.
-    pub uptime: Duration,
-}
-
-/// Totals since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Connections that were accepted.
-    pub accepted: u64,
-    /// Connections that were dropped at once because every slot was taken.
-    pub turned_away: u64,
-    /// Packets received.
-    pub packets_in: u64,
-    /// Packets put into outboxes; a broadcast counts once for each recipient.
-    pub packets_out: u64,
-    /// Bytes received.
-    pub bytes_in: u64,
-    /// Bytes sent.
-    pub bytes_out: u64,
 }
 
 impl<S: Stream> Hub<S> {
@@ -667,98 +635,4 @@ fn remember(place: &mut Option<Waker>, context: &Context<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use lobbyd_core::config::Config;
-    use lobbyd_core::input::Account;
-
-    use super::*;
-    use crate::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
-
-    /// A client that sends without end, a little at each look, and reads everything.
-    struct Chatterbox {
-        sent: Rc<Cell<usize>>,
-        pauses: bool,
-    }
-
-    impl Stream for Chatterbox {
-        fn poll_read(&mut self, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-            self.pauses = !self.pauses;
-            if self.pauses {
-                return Poll::Pending;
-            }
-            let count = buffer.len().min(1024);
-            self.sent.set(self.sent.get() + count);
-            Poll::Ready(Ok(count))
-        }
-
-        fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            Ok(bytes.len())
-        }
-
-        fn poll_writable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    struct Nobody;
-
-    impl Accounts for Nobody {
-        fn verify(&self, _: UserName, _: SecretBytes) -> LocalFuture<'_, Result<Option<Account>, Unavailable>> {
-            Box::pin(async { Ok(None) })
-        }
-    }
-
-    fn hub(config: Config) -> Rc<RefCell<Hub<Chatterbox>>> {
-        let logins = Logins::new(Rc::new(Nobody), None, Duration::from_secs(5));
-        Hub::new(Engine::new(config, 1, Instant::ZERO), Sealer::new([1; 16]), logins)
-    }
-
-    fn accept(hub: &Rc<RefCell<Hub<Chatterbox>>>, sent: &Rc<Cell<usize>>) -> SessionId {
-        let stream = Chatterbox { sent: sent.clone(), pauses: false };
-        hub.borrow_mut().accept(stream, SocketAddr::from(([127, 0, 0, 1], 1))).expect("a free slot")
-    }
-
-    #[test]
-    fn closed_client_that_goes_on_sending_is_cut_after_so_many_bytes() {
-        let (hub, sent) = (hub(Config::default()), Rc::default());
-        let session = accept(&hub, &sent);
-        hub.borrow_mut().post(Input::Malformed { session, fault: WireFault::FrameEmpty });
-        let mut context = Context::from_waker(Waker::noop());
-        let (mut discarded, mut looks) = (0, 0);
-        while hub.borrow_mut().poll_closing(&mut context, session, &mut discarded).is_pending() {
-            looks += 1;
-            assert!(looks < 1000, "{} bytes were taken, and no end", sent.get());
-        }
-        assert_eq!(sent.get(), DISCARD_BYTES_MAX);
-    }
-
-    #[test]
-    fn closed_clients_may_linger_until_there_are_too_many() {
-        let hub = hub(Config { sessions_max: 1, ..Config::default() });
-        let sent = Rc::default();
-        // The first is let in, the others are refused and stay.
-        let sessions: Vec<_> = (0..=LINGERING_MAX).map(|_| accept(&hub, &sent)).collect();
-        assert!(!hub.borrow().is_crowded());
-        let one_more = accept(&hub, &sent);
-        assert!(hub.borrow().is_crowded());
-        hub.borrow_mut().remove(one_more);
-        assert!(!hub.borrow().is_crowded());
-        assert!(hub.borrow_mut().is_open(sessions[0]), "who was let in is not disturbed");
-    }
-
-    #[test]
-    fn every_farewell_fits_into_its_reserve() {
-        // The last reason has the highest number, and so the longest encoding.
-        for reason in [CloseReason::Disconnected, CloseReason::SlowConsumer, CloseReason::Stopped] {
-            let mut frame = Vec::new();
-            codec::encode_server(&ServerPacket::Closing { reason }, &mut frame);
-            assert!(frame.len() <= CLOSING_BYTES, "{reason:?} takes {} bytes", frame.len());
-        }
-    }
-}
+mod tests;

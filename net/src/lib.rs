@@ -14,10 +14,11 @@ pub mod node;
 mod outbox;
 mod pool;
 pub mod redis;
+mod report;
 mod seal;
 pub mod stores;
 pub mod transport;
 
-pub use hub::{Report, Traffic};
 pub use pool::PoolReport;
+pub use report::{Report, Traffic};
 pub use seal::password_digest;

@@ -17,8 +17,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::warn;
 
-use crate::hub::{Hub, Report};
+use crate::hub::Hub;
 use crate::login::Logins;
+use crate::report::Report;
 use crate::seal::Sealer;
 use crate::stores::{Accounts, Presence};
 use crate::transport::{Listener, Stream};

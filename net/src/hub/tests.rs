@@ -1,0 +1,93 @@
+use std::cell::Cell;
+
+use lobbyd_core::config::Config;
+use lobbyd_core::input::Account;
+
+use super::*;
+use crate::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
+
+/// A client that sends without end, a little at each look, and reads everything.
+struct Chatterbox {
+    sent: Rc<Cell<usize>>,
+    pauses: bool,
+}
+
+impl Stream for Chatterbox {
+    fn poll_read(&mut self, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.pauses = !self.pauses;
+        if self.pauses {
+            return Poll::Pending;
+        }
+        let count = buffer.len().min(1024);
+        self.sent.set(self.sent.get() + count);
+        Poll::Ready(Ok(count))
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn poll_writable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+struct Nobody;
+
+impl Accounts for Nobody {
+    fn verify(&self, _: UserName, _: SecretBytes) -> LocalFuture<'_, Result<Option<Account>, Unavailable>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+fn hub(config: Config) -> Rc<RefCell<Hub<Chatterbox>>> {
+    let logins = Logins::new(Rc::new(Nobody), None, Duration::from_secs(5));
+    Hub::new(Engine::new(config, 1, Instant::ZERO), Sealer::new([1; 16]), logins)
+}
+
+fn accept(hub: &Rc<RefCell<Hub<Chatterbox>>>, sent: &Rc<Cell<usize>>) -> SessionId {
+    let stream = Chatterbox { sent: sent.clone(), pauses: false };
+    hub.borrow_mut().accept(stream, SocketAddr::from(([127, 0, 0, 1], 1))).expect("a free slot")
+}
+
+#[test]
+fn closed_client_that_goes_on_sending_is_cut_after_so_many_bytes() {
+    let (hub, sent) = (hub(Config::default()), Rc::default());
+    let session = accept(&hub, &sent);
+    hub.borrow_mut().post(Input::Malformed { session, fault: WireFault::FrameEmpty });
+    let mut context = Context::from_waker(Waker::noop());
+    let (mut discarded, mut looks) = (0, 0);
+    while hub.borrow_mut().poll_closing(&mut context, session, &mut discarded).is_pending() {
+        looks += 1;
+        assert!(looks < 1000, "{} bytes were taken, and no end", sent.get());
+    }
+    assert_eq!(sent.get(), DISCARD_BYTES_MAX);
+}
+
+#[test]
+fn closed_clients_may_linger_until_there_are_too_many() {
+    let hub = hub(Config { sessions_max: 1, ..Config::default() });
+    let sent = Rc::default();
+    // The first is let in, the others are refused and stay.
+    let sessions: Vec<_> = (0..=LINGERING_MAX).map(|_| accept(&hub, &sent)).collect();
+    assert!(!hub.borrow().is_crowded());
+    let one_more = accept(&hub, &sent);
+    assert!(hub.borrow().is_crowded());
+    hub.borrow_mut().remove(one_more);
+    assert!(!hub.borrow().is_crowded());
+    assert!(hub.borrow_mut().is_open(sessions[0]), "who was let in is not disturbed");
+}
+
+#[test]
+fn every_farewell_fits_into_its_reserve() {
+    // The last reason has the highest number, and so the longest encoding.
+    for reason in [CloseReason::Disconnected, CloseReason::SlowConsumer, CloseReason::Stopped] {
+        let mut frame = Vec::new();
+        codec::encode_server(&ServerPacket::Closing { reason }, &mut frame);
+        assert!(frame.len() <= CLOSING_BYTES, "{reason:?} takes {} bytes", frame.len());
+    }
+}

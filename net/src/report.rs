@@ -1,0 +1,39 @@
+//! How the driver stands: what its operator can ask for at any time.
+
+use std::time::Duration;
+
+use lobbyd_core::engine::Counts;
+
+use crate::pool::PoolReport;
+
+/// How the driver stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What the engine holds.
+    pub counts: Counts,
+    /// Connections, those that are being closed included.
+    pub connections: u64,
+    /// What went through since the start.
+    pub traffic: Traffic,
+    /// The buffers that partial frames and outboxes borrow.
+    pub pool: PoolReport,
+    /// Since the start.
+    pub uptime: Duration,
+}
+
+/// Totals since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Connections that were accepted.
+    pub accepted: u64,
+    /// Connections that were dropped at once because every slot was taken.
+    pub turned_away: u64,
+    /// Packets received.
+    pub packets_in: u64,
+    /// Packets put into outboxes; a broadcast counts once for each recipient.
+    pub packets_out: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+}
