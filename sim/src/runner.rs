@@ -27,7 +27,7 @@ use std::time::Duration;
 use lobbyd_core::packet::ServerPacket;
 
 use self::outcome::shorten;
-pub use self::outcome::{Outcome, Skipped, Violation};
+pub use self::outcome::{Kind, Outcome, Skipped, Violation};
 use crate::layers::{Arrival, CannotDo, Failure, World};
 use crate::scenario::{Check, Event, Expected, Operation, Pattern, Scenario, Step};
 use crate::trace::{self, Entry, Trace, What};
@@ -187,7 +187,9 @@ impl<'a> Run<'a> {
                 self.is_astray = true;
                 Ok(false)
             }
-            Err(CannotDo::Scenario(what)) => Err(self.violation("a step that makes sense".to_owned(), what)),
+            Err(CannotDo::Scenario(what)) => {
+                Err(self.violation(Kind::Senseless, "a step that makes sense".to_owned(), what))
+            }
         }
     }
 
@@ -260,7 +262,7 @@ impl<'a> Run<'a> {
                     let why = if why.is_empty() { why } else { format!(" ({why})") };
                     let arrived = format!("{}{why}", trace::arrival_line(arrival));
                     let expected = self.expected_at(index, sets);
-                    return Err(self.violation(expected, arrived));
+                    return Err(self.violation(Kind::Expectation, expected, arrived));
                 }
             }
             self.seats[index].inbox.pop_front();
@@ -289,9 +291,11 @@ impl<'a> Run<'a> {
         let seat = &self.seats[index];
         match seat.inbox.iter().find(|arrival| !is_ping(arrival)) {
             None => Ok(()),
-            Some(arrival) => {
-                Err(self.violation(format!("nothing more at {}", seat.name), trace::arrival_line(arrival)))
-            }
+            Some(arrival) => Err(self.violation(
+                Kind::Expectation,
+                format!("nothing more at {}", seat.name),
+                trace::arrival_line(arrival),
+            )),
         }
     }
 
@@ -305,7 +309,7 @@ impl<'a> Run<'a> {
                 }
                 Ok(Err(instead)) if self.world.now() >= deadline => {
                     let expected = format!("{} at {daemon} within {within:?}", trace::check_line(check));
-                    return Err(self.violation(expected, instead));
+                    return Err(self.violation(Kind::Check, expected, instead));
                 }
                 Ok(Err(_)) => {}
                 Err(cannot @ CannotDo::Layer { .. }) => {
@@ -313,7 +317,7 @@ impl<'a> Run<'a> {
                     return Ok(());
                 }
                 Err(CannotDo::Scenario(what)) => {
-                    return Err(self.violation("a check that makes sense".to_owned(), what));
+                    return Err(self.violation(Kind::Senseless, "a check that makes sense".to_owned(), what));
                 }
             }
             self.advance(deadline)?;
@@ -330,7 +334,7 @@ impl<'a> Run<'a> {
             Ok(happened) => Ok(happened || self.world.now() > before),
             Err(Failure(what)) => {
                 self.collect_arrivals();
-                Err(self.violation("a world in order".to_owned(), what))
+                Err(self.violation(Kind::World, "a world in order".to_owned(), what))
             }
         }
     }
@@ -340,7 +344,7 @@ impl<'a> Run<'a> {
         let world = &mut *self.world;
         catch_unwind(AssertUnwindSafe(|| call(world))).map_err(|panic| {
             let arrived = format!("a panic: {}", panic_message(panic.as_ref()));
-            self.violation("a world in order".to_owned(), arrived)
+            self.violation(Kind::Panic, "a world in order".to_owned(), arrived)
         })
     }
 
@@ -375,7 +379,7 @@ impl<'a> Run<'a> {
         let late = (0..self.seats.len()).filter(|index| waits(index).is_some()).min_by_key(|index| waits(index));
         let index = late.expect("something is missing");
         let within = self.seats[index].pending.front().map(|pending| pending.within).unwrap_or_default();
-        self.violation(self.expected_at(index, sets), format!("nothing within {within:?}"))
+        self.violation(Kind::Expectation, self.expected_at(index, sets), format!("nothing within {within:?}"))
     }
 
     fn expected_at(&self, index: usize, sets: &[Set<'_>]) -> String {
@@ -392,11 +396,11 @@ impl<'a> Run<'a> {
         format!("{what} at {}", seat.name)
     }
 
-    fn violation(&self, expected: String, arrived: String) -> Violation {
+    fn violation(&self, kind: Kind, expected: String, arrived: String) -> Violation {
         let mut trace: Vec<_> = self.trace.lines().rev().take(TRACE_LINES).map(shorten).collect();
         trace.reverse();
         let (expected, arrived) = (shorten(expected), shorten(arrived));
-        Violation { line: self.line, step: self.step, expected, arrived, trace, at: self.world.now() }
+        Violation { kind, line: self.line, step: self.step, expected, arrived, trace, at: self.world.now() }
     }
 }
 

@@ -28,9 +28,26 @@ pub struct Skipped {
     pub what: String,
 }
 
+/// What kind of thing went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Something else arrived than was expected, or nothing, or more.
+    Expectation,
+    /// A check of a daemon did not come true in its time.
+    Check,
+    /// Something inside the world has failed: an assertion, an invariant.
+    World,
+    /// Something inside the world has panicked.
+    Panic,
+    /// The scenario asks for what makes no sense.
+    Senseless,
+}
+
 /// How a run broke the scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
+    /// What kind of thing went wrong: a smaller scenario shows the same fault only if its violation is of this kind.
+    pub kind: Kind,
     /// The line of the step that did not hold; 0 when no file says it.
     pub line: u32,
     /// Which step, counted from 1.

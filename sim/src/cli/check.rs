@@ -1,0 +1,114 @@
+//! `check`: runs each scenario in two processes and compares their traces.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::Context as _;
+
+use super::{Runs, Terminal, Verdict};
+
+/// Checks the files.
+///
+/// # Errors
+/// When this program cannot be started again, or results cannot be written.
+pub(super) fn check(runs: &Runs, terminal: &mut Terminal<impl Write, impl Write>) -> anyhow::Result<Verdict> {
+    check_files(runs, &spawn, terminal)
+}
+
+/// What another process made of a scenario.
+struct Other {
+    code: Option<i32>,
+    trace: Vec<u8>,
+    report: String,
+}
+
+/// Runs a scenario in another process.
+type Spawn<'s> = &'s dyn Fn(&Path, &Runs) -> anyhow::Result<Other>;
+
+fn spawn(file: &Path, runs: &Runs) -> anyhow::Result<Other> {
+    let program = std::env::current_exe().context("cannot find this program to start it again")?;
+    let output = Command::new(&program)
+        .args(["run", "--trace", "-", "--layer", &runs.layer.to_string(), "--seed", &runs.seed.to_string(), "--"])
+        .arg(file)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    let report = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok(Other { code: output.status.code(), trace: output.stdout, report })
+}
+
+fn check_files(
+    runs: &Runs,
+    spawn: Spawn<'_>,
+    terminal: &mut Terminal<impl Write, impl Write>,
+) -> anyhow::Result<Verdict> {
+    let mut worst = Verdict::Held;
+    for file in &runs.files {
+        let (one, other) = (spawn(file, runs)?, spawn(file, runs)?);
+        let verdict = match (one.code, other.code) {
+            (Some(0 | 1), Some(0 | 1)) => check_traces(file, runs, &one, &other, &mut terminal.out)?,
+            (code, _) => {
+                terminal.report.write_all(one.report.as_bytes())?;
+                // Without a code a signal ended it.
+                if code == Some(2) { Verdict::BadUsage } else { Verdict::Violated }
+            }
+        };
+        worst = worst.max(verdict);
+    }
+    Ok(worst)
+}
+
+fn check_traces(file: &Path, runs: &Runs, one: &Other, other: &Other, out: &mut impl Write) -> anyhow::Result<Verdict> {
+    let name = file.display();
+    if one.trace == other.trace && one.code == other.code {
+        let held = one.code == Some(0);
+        let but = if held { "" } else { ", but does not hold" };
+        writeln!(out, "same    {name} ({} bytes{but})", one.trace.len())?;
+        return Ok(if held { Verdict::Held } else { Verdict::Violated });
+    }
+    writeln!(out, "differs {name}: two processes with seed {} on the {} layer", runs.seed, runs.layer)?;
+    let (one, other) = (String::from_utf8_lossy(&one.trace), String::from_utf8_lossy(&other.trace));
+    let same = one.lines().zip(other.lines()).take_while(|(one, other)| one == other).count();
+    let line = |trace: &str| trace.lines().nth(same).unwrap_or("the end of the trace").to_owned();
+    writeln!(out, "  from line {} of the trace on:\n  one:   {}\n  other: {}", same + 1, line(&one), line(&other))?;
+    Ok(Verdict::Violated)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::tests::{runs, terminal, text};
+    use super::*;
+
+    fn checked(codes: [i32; 2], traces: [&str; 2]) -> (Verdict, String) {
+        let mut terminal = terminal();
+        let count = Cell::new(0);
+        let spawn = |_: &Path, _: &Runs| {
+            let index = count.replace(count.get() + 1);
+            Ok(Other { code: Some(codes[index]), trace: traces[index].into(), report: "report\n".to_owned() })
+        };
+        let verdict = check_files(&runs(&["a.scenario"]), &spawn, &mut terminal).expect("it ran");
+        (verdict, text(terminal.out) + &text(terminal.report))
+    }
+
+    #[test]
+    fn two_processes_must_write_the_same_trace() {
+        assert_eq!(checked([0, 0], ["a\n", "a\n"]), (Verdict::Held, "same    a.scenario (2 bytes)\n".to_owned()));
+        let (verdict, text) = checked([0, 0], ["a\nb\n", "a\nc\n"]);
+        assert_eq!(verdict, Verdict::Violated);
+        assert!(text.contains("from line 2 of the trace on:\n  one:   b\n  other: c\n"), "{text}");
+        let (verdict, text) = checked([0, 0], ["a\n", "a\nc\n"]);
+        assert_eq!(verdict, Verdict::Violated);
+        assert!(text.contains("one:   the end of the trace"), "{text}");
+    }
+
+    #[test]
+    fn what_does_not_hold_or_run_is_not_the_same() {
+        assert_eq!(checked([1, 1], ["a\n", "a\n"]).0, Verdict::Violated);
+        assert_eq!(checked([0, 1], ["a\n", "a\n"]).0, Verdict::Violated);
+        assert_eq!(checked([2, 2], ["", ""]), (Verdict::BadUsage, "report\n".to_owned()));
+        assert_eq!(checked([101, 101], ["", ""]).0, Verdict::Violated);
+    }
+}
