@@ -13,4 +13,6 @@ pub mod network;
 pub mod redis;
 pub mod runner;
 pub mod scenario;
+pub mod seed;
+pub mod shrink;
 pub mod trace;

@@ -18,6 +18,7 @@
 //!   follows is certain, so all later steps are skipped too, each by name.
 
 mod outcome;
+mod signature;
 
 use std::any::Any;
 use std::collections::{BTreeSet, VecDeque};
@@ -28,6 +29,7 @@ use lobbyd_core::packet::ServerPacket;
 
 use self::outcome::shorten;
 pub use self::outcome::{Kind, Outcome, Skipped, Violation};
+pub use self::signature::Signature;
 use crate::layers::{Arrival, CannotDo, Failure, World};
 use crate::scenario::{Check, Event, Expected, Operation, Pattern, Scenario, Step};
 use crate::trace::{self, Entry, Trace, What};
@@ -399,7 +401,6 @@ impl<'a> Run<'a> {
     fn violation(&self, kind: Kind, expected: String, arrived: String) -> Violation {
         let mut trace: Vec<_> = self.trace.lines().rev().take(TRACE_LINES).map(shorten).collect();
         trace.reverse();
-        let (expected, arrived) = (shorten(expected), shorten(arrived));
         Violation { kind, line: self.line, step: self.step, expected, arrived, trace, at: self.world.now() }
     }
 }
