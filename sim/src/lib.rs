@@ -9,6 +9,7 @@ compile_error!("lobbyd-sim needs tokio's `tokio_unstable` cfg: if RUSTFLAGS is s
 pub mod accounts;
 pub mod cli;
 pub mod layers;
+pub mod model;
 pub mod network;
 pub mod redis;
 pub mod runner;
