@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::config::Config;
-use lobbyd_core::id::SessionId;
+use lobbyd_core::id::{SessionId, Ticket};
 use lobbyd_core::input::{Input, WireFault};
 use lobbyd_core::packet::{ClientPacket, CloseReason, ServerPacket};
 use lobbyd_core::time::Instant;
@@ -27,6 +27,7 @@ use super::stores::{Question, Stores};
 use super::stream::{Down, Phase, Reader, Up};
 use super::wire::{Wire, frame_bytes};
 use crate::layers::Failure;
+use crate::marks::Mark;
 use crate::scenario::Check;
 
 /// How long a closed session may take to receive its last packets (DESIGN section 4).
@@ -363,11 +364,39 @@ impl Daemon {
 
     fn step(&mut self, now: Instant, input: Input<'_>, wire: &mut Wire, stores: &mut Stores) -> Result<(), Failure> {
         let shown = self.is_to_be_checked(&input).then(|| input.clone());
+        let verdict_of = self.notice(&input, wire);
         self.engine.handle_input(now, input, &mut self.actions);
+        if let Some(ticket) = verdict_of {
+            notice_stale_lease(ticket, &self.actions, wire);
+        }
         self.carry_out(wire, stores);
         match shown {
             Some(input) => self.check_engine(input),
             None => Ok(()),
+        }
+    }
+
+    /// Counts the hard cases that an input is; the login of which it is the verdict.
+    fn notice(&self, input: &Input<'_>, wire: &mut Wire) -> Option<Ticket> {
+        match input {
+            Input::LoginVerdict { ticket, .. } => {
+                let stream = self.slots.stream(ticket.session);
+                if stream.is_none_or(|id| wire.streams[id as usize].phase != Phase::Open) {
+                    wire.marks.reach(Mark::VerdictForClosedSession);
+                }
+                Some(*ticket)
+            }
+            Input::Stalled { .. } => {
+                wire.marks.reach(Mark::Stalled);
+                None
+            }
+            Input::Connected { .. }
+            | Input::Received { .. }
+            | Input::Malformed { .. }
+            | Input::Disconnected { .. }
+            | Input::OutboxFull { .. }
+            | Input::PresenceLost { .. }
+            | Input::Admin(_) => None,
         }
     }
 
@@ -402,8 +431,12 @@ impl Daemon {
             match action {
                 Action::Send { to, packet } => self.send(*to, packet, wire),
                 Action::Broadcast { to, packet } => {
+                    let before = self.system.len();
                     for session in actions.recipients(*to) {
                         self.send(*session, packet, wire);
+                    }
+                    if self.system.len() > before {
+                        wire.marks.reach(Mark::SlowInBroadcast);
                     }
                 }
                 Action::Close { session, reason } => {
@@ -489,6 +522,16 @@ impl Daemon {
         if self.state == State::Running && self.engine.is_draining() && self.slots.count() == 0 {
             self.state = State::Ended;
         }
+    }
+}
+
+/// Counts a verdict that answers nobody and whose lease goes back at once.
+fn notice_stale_lease(ticket: Ticket, actions: &Actions, wire: &mut Wire) {
+    let goes_back =
+        |action: &Action| matches!(action, Action::ReleasePresence { ticket: released, .. } if *released == ticket);
+    let answers = |action: &Action| matches!(action, Action::Send { to, packet: ServerPacket::LoginResponse { .. } } if *to == ticket.session);
+    if actions.iter().any(goes_back) && !actions.iter().any(answers) {
+        wire.marks.reach(Mark::StaleLeaseReleased);
     }
 }
 
