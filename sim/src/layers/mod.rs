@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use lobbyd_core::packet::ServerPacket;
 
+use crate::marks::Marks;
 use crate::scenario::{Check, Fault, Operation};
 
 /// How long the presence of a user outlives a crashed daemon, on every layer: the shortest that a daemon accepts with
@@ -54,6 +55,11 @@ pub trait World {
     /// The digests of the daemons' engines, by the names of the daemons; none where a layer cannot see them.
     fn digests(&self) -> Vec<(String, u64)> {
         Vec::new()
+    }
+
+    /// The hard cases that only the layer can tell; none where it cannot look inside.
+    fn marks(&self) -> Marks {
+        Marks::default()
     }
 
     /// What has arrived at a client and was not looked at yet, in order.

@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::config::Config;
-use lobbyd_core::id::SessionId;
+use lobbyd_core::id::{SessionId, Ticket};
 use lobbyd_core::input::{Input, WireFault};
 use lobbyd_core::packet::{ClientPacket, CloseReason, ServerPacket};
 use lobbyd_core::time::Instant;
@@ -27,6 +27,7 @@ use super::stores::{Question, Stores};
 use super::stream::{Down, Phase, Reader, Up};
 use super::wire::{Wire, frame_bytes};
 use crate::layers::Failure;
+use crate::marks::Mark;
 use crate::model::{Model, Stimulus};
 use crate::scenario::Check;
 
@@ -367,12 +368,16 @@ impl Daemon {
     }
 
     fn step(&mut self, now: Instant, input: Input<'_>, wire: &mut Wire, stores: &mut Stores) -> Result<(), Failure> {
-        if self.model.is_none() {
-            self.engine.handle_input(now, input, &mut self.actions);
+        let shown = self.model.is_some().then(|| input.clone());
+        let verdict_of = self.notice(&input, wire);
+        self.engine.handle_input(now, input, &mut self.actions);
+        if let Some(ticket) = verdict_of {
+            notice_stale_lease(ticket, &self.actions, wire);
+        }
+        let Some(input) = shown else {
             self.carry_out(wire, stores);
             return Ok(());
-        }
-        self.engine.handle_input(now, input.clone(), &mut self.actions);
+        };
         self.compare(now, Stimulus::Input(&input))?;
         self.carry_out(wire, stores);
         if self.is_to_be_checked(&input) { self.check_engine(input) } else { Ok(()) }
@@ -383,6 +388,30 @@ impl Daemon {
         let Some(model) = &mut self.model else { return Ok(()) };
         let compared = model.check(now, what, &self.actions);
         compared.map_err(|mismatch| Failure(format!("of the engine of {} {mismatch}, after {what:?}", self.name)))
+    }
+
+    /// Counts the hard cases that an input is; the login of which it is the verdict.
+    fn notice(&self, input: &Input<'_>, wire: &mut Wire) -> Option<Ticket> {
+        match input {
+            Input::LoginVerdict { ticket, .. } => {
+                let stream = self.slots.stream(ticket.session);
+                if stream.is_none_or(|id| wire.streams[id as usize].phase != Phase::Open) {
+                    wire.marks.reach(Mark::VerdictForClosedSession);
+                }
+                Some(*ticket)
+            }
+            Input::Stalled { .. } => {
+                wire.marks.reach(Mark::Stalled);
+                None
+            }
+            Input::Connected { .. }
+            | Input::Received { .. }
+            | Input::Malformed { .. }
+            | Input::Disconnected { .. }
+            | Input::OutboxFull { .. }
+            | Input::PresenceLost { .. }
+            | Input::Admin(_) => None,
+        }
     }
 
     /// Every input but talk, which changes little and is most of what comes in: of it each sixteenth in a row.
@@ -420,8 +449,12 @@ impl Daemon {
             match action {
                 Action::Send { to, packet } => self.send(*to, packet, wire),
                 Action::Broadcast { to, packet } => {
+                    let before = self.system.len();
                     for session in actions.recipients(*to) {
                         self.send(*session, packet, wire);
+                    }
+                    if self.system.len() > before {
+                        wire.marks.reach(Mark::SlowInBroadcast);
                     }
                 }
                 Action::Close { session, reason } => {
@@ -507,6 +540,16 @@ impl Daemon {
         if self.state == State::Running && self.engine.is_draining() && self.slots.count() == 0 {
             self.state = State::Ended;
         }
+    }
+}
+
+/// Counts a verdict that answers nobody and whose lease goes back at once.
+fn notice_stale_lease(ticket: Ticket, actions: &Actions, wire: &mut Wire) {
+    let goes_back =
+        |action: &Action| matches!(action, Action::ReleasePresence { ticket: released, .. } if *released == ticket);
+    let answers = |action: &Action| matches!(action, Action::Send { to, packet: ServerPacket::LoginResponse { .. } } if *to == ticket.session);
+    if actions.iter().any(goes_back) && !actions.iter().any(answers) {
+        wire.marks.reach(Mark::StaleLeaseReleased);
     }
 }
 
