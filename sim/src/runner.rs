@@ -15,7 +15,8 @@
 //!   order they come; if there are more expectations than packets in it, each chooses freely.
 //! - A check may come true late, within the step's time.
 //! - A check that the layer cannot do is skipped alone. After an operation or a fault that it cannot do, nothing that
-//!   follows is certain, so all later steps are skipped too, each by name.
+//!   follows is certain, so all later steps are skipped too, each by name. What of the setup it cannot do is skipped
+//!   alone, as if it stood in line 0.
 
 mod outcome;
 
@@ -50,6 +51,7 @@ pub fn run(scenario: &Scenario, world: &mut dyn World) -> Outcome {
         step: 0,
         is_astray: false,
     };
+    run.world.left_out().into_iter().for_each(|what| run.skip(what));
     let result = run.steps(&scenario.steps);
     Outcome { result, skipped: run.skipped, trace: run.trace }
 }

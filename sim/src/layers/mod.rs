@@ -4,8 +4,14 @@
 //! arrived. So a layer is a loop around an event queue (`pure`), around a simulated network (`turmoil`), or around real
 //! sockets (`live`).
 
+#[expect(clippy::disallowed_types, reason = "the one layer that opens sockets")]
+pub mod live;
 pub mod pure;
 pub mod turmoil;
+
+mod clients;
+mod line;
+mod speech;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -53,6 +59,11 @@ pub trait World {
 
     /// The digests of the daemons' engines, by the names of the daemons; none where a layer cannot see them.
     fn digests(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+
+    /// What of the setup this layer cannot do, and leaves out: each is reported as skipped.
+    fn left_out(&self) -> Vec<String> {
         Vec::new()
     }
 
