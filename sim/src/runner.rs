@@ -35,6 +35,8 @@ use crate::trace::{self, Entry, Trace, What};
 
 /// How long a world may take to become quiet at the end of a step, at most.
 pub const SETTLE: Duration = Duration::from_secs(1);
+/// Why a step is skipped that the layer could do itself.
+pub const FOLLOWS: &str = "it follows what the layer cannot do";
 /// How many lines of the trace a violation shows.
 const TRACE_LINES: usize = 12;
 
@@ -114,7 +116,7 @@ impl<'a> Run<'a> {
         for (index, step) in steps.iter().enumerate() {
             (self.step, self.line) = (index + 1, step.line);
             if self.is_astray {
-                self.skip("it follows what the layer cannot do".to_owned());
+                self.skip(FOLLOWS.to_owned());
                 continue;
             }
             self.perform(step)?;

@@ -10,6 +10,7 @@
 //! Only this layer opens sockets: `clippy.toml` refuses them everywhere else in the package.
 
 mod daemon;
+mod gate;
 mod log;
 mod process;
 mod redis;
@@ -149,7 +150,7 @@ impl Live {
                     return Err(StartError::NoDaemon(program.clone()));
                 }
                 if setup.store == Store::Redis {
-                    redis = Some(Redis::start(folder.path(), &setup.accounts)?);
+                    redis = Some(Redis::start(folder.path(), &setup.accounts, spoils_redis(&scenario.steps))?);
                 }
                 own(scenario, program, folder.path(), redis.as_ref())?
             }
@@ -223,20 +224,6 @@ impl Live {
         self.redis.as_mut().ok_or_else(|| cannot("disturb a Redis that it has not started".to_owned()))
     }
 
-    fn inject_redis(&mut self, fault: RedisFault) -> Result<(), CannotDo> {
-        let redis = self.redis()?;
-        match fault {
-            RedisFault::Crash => redis.crash(),
-            RedisFault::Restart => redis.restart(),
-            RedisFault::RestartEmpty => redis.restart_empty(),
-            RedisFault::Freeze => redis.freeze(),
-            RedisFault::Thaw => redis.thaw(),
-            RedisFault::Slow(_) => Err(cannot("slow a real Redis down".to_owned())),
-            RedisFault::Lie | RedisFault::Garble => Err(cannot("have a real Redis answer nonsense".to_owned())),
-            RedisFault::Heal => Ok(()),
-        }
-    }
-
     fn close_user(&mut self, daemon: &str, user: lobbyd_core::name::UserName) -> Result<(), CannotDo> {
         if self.setup.store == Store::Redis {
             return Err(cannot("close the sessions of a user whose account is in Redis".to_owned()));
@@ -306,7 +293,7 @@ impl World for Live {
                 self.stalled.push((Instant::now() + *gap, daemon.clone()));
                 Ok(())
             }
-            Fault::Redis(fault) => self.inject_redis(*fault),
+            Fault::Redis(fault) => self.redis()?.inject(*fault),
         };
         self.activity.touch();
         outcome
@@ -412,6 +399,15 @@ fn own(
         servers.insert(name.clone(), Server::Own(Box::new(daemon)));
     }
     Ok(servers)
+}
+
+/// Whether the answers of Redis are to be slow or spoiled, for which something has to stand before it.
+fn spoils_redis(steps: &[Step]) -> bool {
+    steps.iter().any(|step| match &step.event {
+        Event::Fault(Fault::Redis(RedisFault::Slow(_) | RedisFault::Garble)) => true,
+        Event::Together(steps) => spoils_redis(steps),
+        Event::Client { .. } | Event::Fault(_) | Event::Advance(_) | Event::Wait | Event::Check { .. } => false,
+    })
 }
 
 /// In how long a daemon is told to drain; it knows that from its configuration, so it is one time.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -12,10 +12,11 @@ use lobbyd_net::redis::KeyPattern;
 use nix::sys::signal::Signal;
 use redis::{Client, Connection, RedisResult, cmd};
 
+use super::gate::Gate;
 use super::process::Process;
-use super::{START_MAX, StartError};
+use super::{START_MAX, StartError, cannot};
 use crate::layers::{CannotDo, Failure};
-use crate::scenario::Account;
+use crate::scenario::{Account, RedisFault};
 
 /// The key of a user's token, as the other layers have it.
 pub(super) const TOKEN_KEY: &str = "lobbyd:token:{user}";
@@ -33,23 +34,28 @@ pub(super) struct Redis {
     tokens: Vec<(String, String)>,
     /// Absent while it is crashed.
     process: Option<Process>,
+    /// Where daemons connect instead, if its answers will be slow or spoiled.
+    gate: Option<Gate>,
 }
 
 impl Redis {
-    /// Starts one with its files in `folder`, and writes the accounts.
+    /// Starts one with its files in `folder`, and writes the accounts. If `has_gate`, its answers can be slowed down and
+    /// spoiled.
     ///
     /// # Errors
     /// When there is no `redis-server`, or it does not start.
-    pub(super) fn start(folder: &Path, accounts: &[Account]) -> Result<Self, StartError> {
+    pub(super) fn start(folder: &Path, accounts: &[Account], has_gate: bool) -> Result<Self, StartError> {
         let pattern = KeyPattern::parse(TOKEN_KEY).expect("the pattern holds {user} once");
         let tokens = accounts.iter().map(|account| (pattern.key(&account.user), account.secret.clone())).collect();
-        let mut redis = Self { folder: folder.join("redis"), port: 0, tokens, process: None };
+        let mut redis = Self { folder: folder.join("redis"), port: 0, tokens, process: None, gate: None };
         for _ in 0..PORTS_TRIED {
             let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
             redis.port = free.map_err(|error| failed("there is no free port", &error))?.port();
             match redis.launch() {
                 Ok(true) => {
                     redis.write_tokens().map_err(|error| failed("Redis does not take the accounts", &error))?;
+                    let gate = has_gate.then(|| Gate::open(redis.address())).transpose();
+                    redis.gate = gate.map_err(|error| failed("nothing can be put before Redis", &error))?;
                     return Ok(redis);
                 }
                 Ok(false) => {}
@@ -59,26 +65,53 @@ impl Redis {
         Err(StartError::Failed(format!("redis-server does not start on any of {PORTS_TRIED} free ports")))
     }
 
-    /// Where it is.
+    /// Where daemons find it.
     pub(super) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
+        url(self.gate.as_ref().map_or(self.address(), Gate::address))
+    }
+
+    /// Breaks or heals it.
+    ///
+    /// # Errors
+    /// When that makes no sense now, or cannot be done to a real Redis.
+    pub(super) fn inject(&mut self, fault: RedisFault) -> Result<(), CannotDo> {
+        match (fault, &self.gate) {
+            (RedisFault::Crash, _) => self.crash(),
+            (RedisFault::Restart, _) => self.restart(),
+            (RedisFault::RestartEmpty, _) => self.restart_empty(),
+            (RedisFault::Freeze, _) => self.signal(Signal::SIGSTOP),
+            (RedisFault::Thaw, _) => self.signal(Signal::SIGCONT),
+            (RedisFault::Lie, _) => Err(cannot("have a real Redis answer what makes no sense".to_owned())),
+            (RedisFault::Slow(delay), Some(gate)) => {
+                gate.slow(delay);
+                Ok(())
+            }
+            (RedisFault::Garble, Some(gate)) => {
+                gate.garble();
+                Ok(())
+            }
+            (RedisFault::Slow(_) | RedisFault::Garble, None) => {
+                Err(cannot("spoil the answers of a Redis that was started without a gate".to_owned()))
+            }
+            (RedisFault::Heal, gate) => {
+                if let Some(gate) = gate {
+                    gate.heal();
+                }
+                // As the model has it, a frozen one answers again.
+                if self.process.is_some() { self.signal(Signal::SIGCONT) } else { Ok(()) }
+            }
+        }
     }
 
     /// Its process is gone from one moment to the next.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub(super) fn crash(&mut self) -> Result<(), CannotDo> {
+    fn crash(&mut self) -> Result<(), CannotDo> {
         let process = self.process.take().ok_or_else(|| CannotDo::Scenario("Redis does not run".to_owned()))?;
         process.kill();
         Ok(())
     }
 
     /// It starts again with what it had.
-    ///
-    /// # Errors
-    /// When it runs, or does not start.
-    pub(super) fn restart(&mut self) -> Result<(), CannotDo> {
+    fn restart(&mut self) -> Result<(), CannotDo> {
         if self.process.is_some() {
             return Err(CannotDo::Scenario("Redis runs".to_owned()));
         }
@@ -90,32 +123,13 @@ impl Redis {
     }
 
     /// It starts again with nothing but the accounts.
-    ///
-    /// # Errors
-    /// When it runs, or does not start.
-    pub(super) fn restart_empty(&mut self) -> Result<(), CannotDo> {
+    fn restart_empty(&mut self) -> Result<(), CannotDo> {
         let scenario = |error: &dyn std::fmt::Display| CannotDo::Scenario(format!("Redis cannot be emptied: {error}"));
         if self.process.is_none() {
             fs::remove_dir_all(&self.folder).map_err(|error| scenario(&error))?;
         }
         self.restart()?;
         self.write_tokens().map_err(|error| scenario(&error))
-    }
-
-    /// It takes commands, as far as the system's buffers go, and answers none.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub(super) fn freeze(&mut self) -> Result<(), CannotDo> {
-        self.signal(Signal::SIGSTOP)
-    }
-
-    /// It answers again.
-    ///
-    /// # Errors
-    /// When it does not run.
-    pub(super) fn thaw(&mut self) -> Result<(), CannotDo> {
-        self.signal(Signal::SIGCONT)
     }
 
     /// # Errors
@@ -127,6 +141,11 @@ impl Redis {
             Ok(Some(status)) => Err(Failure(format!("redis-server has ended by itself: {status}"))),
             Err(error) => Err(Failure(format!("redis-server cannot be watched: {error}"))),
         }
+    }
+
+    /// Where its process listens.
+    fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
     fn signal(&self, signal: Signal) -> Result<(), CannotDo> {
@@ -147,8 +166,8 @@ impl Redis {
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()),
         )?;
+        let url = url(self.address());
         let process = self.process.insert(process);
-        let url = format!("redis://127.0.0.1:{}/", self.port);
         let deadline = Instant::now() + START_MAX;
         while process.try_wait()?.is_none() && Instant::now() < deadline {
             // Somebody else's Redis may have the port; ours ends then.
@@ -162,9 +181,13 @@ impl Redis {
     }
 
     fn write_tokens(&self) -> RedisResult<()> {
-        let mut connection = connect(&self.url())?;
+        let mut connection = connect(&url(self.address()))?;
         self.tokens.iter().try_for_each(|(key, token)| cmd("SET").arg(key).arg(token).exec(&mut connection))
     }
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("redis://{address}/")
 }
 
 fn failed(what: &str, error: &dyn std::fmt::Display) -> StartError {
