@@ -3,7 +3,7 @@
 //! Those that take longer than [`SHORT`], which are minutes of silence for the most part, run only with `--all`
 //! (`tests/run --all`). What the live layer cannot do is compared with a list, so that nothing is skipped silently.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -16,6 +16,7 @@ use lobbyd_sim::layers::{CannotDo, World};
 use lobbyd_sim::runner::{self, Outcome, Skipped, Violation};
 use lobbyd_sim::scenario::{Scenario, parse};
 
+use crate::support::Setup;
 use crate::support::setup::PROGRAM;
 
 /// Whatever takes longer, in simulated time, is for `--all`.
@@ -26,12 +27,15 @@ const ALL: &str = "LOBBYD_TEST_ALL";
 const AT_A_TIME: usize = 8;
 /// What is skipped, a line for each: the scenario's name, a colon, and what cannot be done.
 const SKIPPED: &str = include_str!("scenarios_live.skipped");
+/// Where that list is.
+const LIST: &str = "tests/it/scenarios_live.skipped";
 
 /// What came of the scenarios.
 #[derive(Default)]
 struct Results {
     violations: Vec<String>,
-    skipped: BTreeMap<String, BTreeSet<String>>,
+    /// Lines as in [`SKIPPED`].
+    skipped: BTreeSet<String>,
 }
 
 #[test]
@@ -43,16 +47,83 @@ fn every_scenario_holds_on_real_daemons() {
         println!("left for --all: {}", name(file));
     }
     let results = run_at_a_time(&run);
-    for (name, reasons) in &results.skipped {
-        reasons.iter().for_each(|reason| println!("skipped in {name}: {reason}"));
-    }
+    results.skipped.iter().for_each(|line| println!("skipped in {line}"));
     assert!(results.violations.is_empty(), "{}", results.violations.join("\n"));
+
+    let all: BTreeSet<String> = files().iter().map(|file| name(file)).collect();
     let ran: BTreeSet<String> = run.iter().map(|file| name(file)).collect();
-    let mut listed = listed();
-    let unknown: Vec<_> = listed.keys().filter(|name| !files().iter().any(|file| self::name(file) == **name)).collect();
-    assert!(unknown.is_empty(), "the list names what is no scenario: {unknown:?}");
-    listed.retain(|name, _| ran.contains(name));
-    assert_eq!(results.skipped, listed, "what was skipped is not what tests/it/scenarios_live.skipped lists");
+    let scenario = |line: &str| line.split_once(": ").map_or(line, |(name, _)| name).to_owned();
+    let unknown: Vec<&str> = SKIPPED.lines().filter(|line| !all.contains(&scenario(line))).collect();
+    assert!(unknown.is_empty(), "{LIST} names what is no scenario: {unknown:#?}");
+    let listed: BTreeSet<String> =
+        SKIPPED.lines().filter(|line| ran.contains(&scenario(line))).map(str::to_owned).collect();
+    let more: Vec<_> = results.skipped.difference(&listed).collect();
+    let less: Vec<_> = listed.difference(&results.skipped).collect();
+    assert!(more.is_empty() && less.is_empty(), "skipped, and not in {LIST}: {more:#?}\nnot skipped: {less:#?}");
+}
+
+/// What somebody writes who tests a server that runs already.
+const ON_A_RUNNING_SERVER: &str = r#"# Who is alone in a room hears nobody.
+room 1 "General" capacity 100
+account alice "the secret of alice"
+
+alice arrives
+alice enter 1
+  -> RoomUserListNotify users=[alice] sequence=1
+  -> RoomEnterResponse room=1
+alice chat 1 "hello"
+  -> RoomChatResponse sequence=2
+check server online 1
+crash server
+  alice -> closed
+wait
+"#;
+
+#[test]
+fn server_that_runs_already_is_tested_by_its_address() {
+    let daemon = Setup::new().users(&["alice"]).start();
+    // As people write it: one of the addresses of this name is nobody's.
+    let target = Target::Running { addresses: vec![format!("localhost:{}", daemon.address.port())] };
+    let scenario = parse(ON_A_RUNNING_SERVER).expect("a scenario");
+    let mut world = Live::for_scenario(&scenario, &target, 1).expect("nothing has to be started");
+    let Outcome { result, skipped, trace: _ } = runner::run(&scenario, &mut world);
+    assert_eq!(result, Ok(()));
+    let skipped: Vec<_> = skipped.into_iter().map(|skipped| (skipped.line, skipped.what)).collect();
+    let cannot = |what: &str| format!("the live layer cannot {what} a server that it has not started");
+    assert_eq!(skipped, [(11, cannot("look into")), (12, cannot("kill")), (14, runner::FOLLOWS.to_owned())]);
+}
+
+#[test]
+fn server_that_behaves_otherwise_is_found_out() {
+    // Alice has no account there.
+    let daemon = Setup::new().start();
+    let target = Target::Running { addresses: vec![daemon.address.to_string()] };
+    let scenario = parse("# .\naccount alice wonder\nalice arrives\n").expect("a scenario");
+    let mut world = Live::for_scenario(&scenario, &target, 1).expect("nothing has to be started");
+    let violation = runner::run(&scenario, &mut world).result.expect_err("the login is denied");
+    assert!(violation.expected.starts_with("LoginResponse name=alice"), "{violation}");
+    assert!(violation.arrived.contains("refused=LoginDenied"), "{violation}");
+}
+
+#[test]
+fn what_does_not_start_is_told_with_its_last_words() {
+    let scenario = parse("# .\nalice connect -> Welcome\n").expect("a scenario");
+    let start = |program: &str| {
+        let target = Target::Started { program: PathBuf::from(program) };
+        Live::for_scenario(&scenario, &target, 1).map(|_| ()).expect_err("there is no daemon").to_string()
+    };
+    // Any program that takes no such command.
+    let told = start("/bin/sh");
+    assert!(told.starts_with("the daemon server does not start; it says:\n  ") && told.contains("serve"), "{told}");
+    let missing = start("/nowhere/lobbyd");
+    assert!(
+        missing.starts_with("there is no daemon at /nowhere/lobbyd: `cargo build -p lobbyd` builds one"),
+        "{missing}"
+    );
+
+    let target = Target::Running { addresses: Vec::new() };
+    let refused = Live::for_scenario(&scenario, &target, 1).map(|_| ()).expect_err("there is no address");
+    assert_eq!(refused.to_string(), "the scenario has the daemons server, so it needs 1 addresses, and 0 are given");
 }
 
 /// The scenario files, in the order of their names.
@@ -81,15 +152,6 @@ fn is_short(scenario: &Scenario) -> bool {
     world.now() <= SHORT
 }
 
-fn listed() -> BTreeMap<String, BTreeSet<String>> {
-    let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for line in SKIPPED.lines() {
-        let (name, reason) = line.split_once(": ").expect("a line of the list has a colon");
-        listed.entry(name.to_owned()).or_default().insert(reason.to_owned());
-    }
-    listed
-}
-
 fn run_at_a_time(files: &[PathBuf]) -> Results {
     let (waiting, results) = (Mutex::new(files.iter()), Mutex::new(Results::default()));
     thread::scope(|scope| {
@@ -104,9 +166,7 @@ fn run_at_a_time(files: &[PathBuf]) -> Results {
                         let again = format!("cargo run -p lobbyd-sim -- run sim/scenarios/{}.scenario", name(file));
                         results.violations.push(format!("{}: {what}\n  {again} --layer live", name(file)));
                     }
-                    if !skipped.is_empty() {
-                        results.skipped.insert(name(file), skipped);
-                    }
+                    results.skipped.extend(skipped.iter().map(|reason| format!("{}: {reason}", name(file))));
                 }
             });
         }

@@ -4,15 +4,18 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
-use super::{Runs, Terminal, Verdict};
+use super::{Layer, Runs, Terminal, Verdict};
 
 /// Checks the files.
 ///
 /// # Errors
-/// When this program cannot be started again, or results cannot be written.
+/// When this program cannot be started again, results cannot be written, or no layer is given that repeats itself.
 pub(super) fn check(runs: &Runs, terminal: &mut Terminal<impl Write, impl Write>) -> anyhow::Result<Verdict> {
+    if runs.layer == Layer::Live {
+        bail!("nothing is the same twice on the live layer: give --layer pure or --layer turmoil");
+    }
     check_files(runs, &spawn, terminal)
 }
 

@@ -123,7 +123,9 @@ fn result(file: &Path, run: &Run, ran: &Ran) -> String {
     }
     text.push('\n');
     for (line, what) in &ran.skipped {
-        text += &format!("  skipped {name}:{line}: {what}\n");
+        // What no line says is of the setup.
+        let line = if *line > 0 { format!(":{line}") } else { String::new() };
+        text += &format!("  skipped {name}{line}: {what}\n");
     }
     if let Some((line, what)) = &ran.violation {
         text += &format!("  {name}:{line}\n");

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime, UnhandledPanic};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use self::daemon::Daemon;
 use self::process::Ended;
@@ -124,8 +124,8 @@ pub struct Live {
 enum Server {
     /// Started by this world.
     Own(Box<Daemon>),
-    /// There before it.
-    Other(SocketAddr),
+    /// There before it, at any of these.
+    Other(Vec<SocketAddr>),
 }
 
 impl Live {
@@ -180,21 +180,15 @@ impl Live {
 
     fn connect(&mut self, client: &str, daemon: &str) -> Result<(), CannotDo> {
         // Where no process is, nobody listens; another's daemon may have taken the port by now.
-        let address = match self.server(daemon)? {
-            Server::Own(daemon) => daemon.address(),
-            Server::Other(address) => Some(*address),
+        let addresses = match self.server(daemon)? {
+            Server::Own(daemon) => daemon.address().into_iter().collect(),
+            Server::Other(addresses) => addresses.clone(),
         };
         let (line, voice) = self.clients.connect(client);
         let chopper = Chopper::new(self.network.chop, self.seeds.draw());
         let (activity, breaks, client) = (self.activity.clone(), self.breaks.clone(), client.to_owned());
         self.runtime.spawn_local(async move {
-            let stream = match address {
-                Some(address) => LiveStream::connect(address, chopper, activity.clone()).await.ok(),
-                None => {
-                    sleep(Duration::from_millis(1)).await;
-                    None
-                }
-            };
+            let stream = LiveStream::connect(&addresses, chopper, activity.clone()).await.ok();
             let outcome = line::attend(stream, &line, &voice).await;
             activity.touch();
             if let Err(unreadable) = outcome {
@@ -309,6 +303,7 @@ impl World for Live {
             Some(Ended::ByItself) => daemon.seen(),
             Some(Ended::Killed) => return Ok(Err(format!("{name} does not run"))),
         };
+        let drains = daemon.is_draining() && daemon.ended().is_none();
         let same = |what: &str, found: u32, expected: u32| {
             if found == expected { Ok(()) } else { Err(format!("{found} {what}, expected was {expected}")) }
         };
@@ -319,6 +314,8 @@ impl World for Live {
             Check::Rooms(_) => Err(cannot("count the rooms of a daemon".to_owned())),
             Check::Empty => match same("sessions", sessions, 0).and(same("users online", online, 0)) {
                 Err(instead) => Ok(Err(instead)),
+                // It ends when nobody is there any more, and then has nothing.
+                Ok(()) if drains => Ok(Err(format!("{name} still runs"))),
                 Ok(()) => Err(cannot(
                     "see rooms, leases, deadlines and buffers of a daemon; it has no session and no user".to_owned(),
                 )),
@@ -371,9 +368,8 @@ fn others(setup: &Setup, addresses: &[String]) -> Result<BTreeMap<String, Server
     let mut servers = BTreeMap::new();
     for (name, address) in setup.daemons.iter().zip(addresses) {
         let what = format!("{address} is no HOST:PORT");
-        let found = address.to_socket_addrs().map_err(|error| StartError::System { what: what.clone(), error })?.next();
-        let found = found.ok_or(StartError::Failed(what))?;
-        servers.insert(name.clone(), Server::Other(found));
+        let found = address.to_socket_addrs().map_err(|error| StartError::System { what, error })?;
+        servers.insert(name.clone(), Server::Other(found.collect()));
     }
     Ok(servers)
 }

@@ -94,6 +94,11 @@ impl Daemon {
         self.ended
     }
 
+    /// Whether it was told to drain.
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining
+    }
+
     /// Its process is gone from one moment to the next.
     ///
     /// # Errors

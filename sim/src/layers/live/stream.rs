@@ -55,21 +55,36 @@ pub(super) struct LiveStream {
 }
 
 impl LiveStream {
-    /// Connects.
+    /// Connects to the first of these addresses where somebody listens.
     ///
     /// # Errors
-    /// What the system says.
-    pub(super) async fn connect(address: SocketAddr, chopper: Chopper, activity: Rc<Activity>) -> io::Result<Self> {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // Both must be set before it is connected. The buffer is as on the simulated network, so that who does not read
-        // is noticed after as many bytes.
-        socket.set_recv_buffer_size(WINDOW_BYTES as u32)?;
-        SockRef::from(&socket).set_tcp_mss(SEGMENT_BYTES)?;
-        let socket = socket.connect(address).await?;
-        socket.set_nodelay(true)?;
+    /// What the system says of the last of them.
+    pub(super) async fn connect(
+        addresses: &[SocketAddr],
+        chopper: Chopper,
+        activity: Rc<Activity>,
+    ) -> io::Result<Self> {
+        let mut outcome = Err(io::ErrorKind::ConnectionRefused.into());
+        for address in addresses {
+            outcome = connect(*address).await;
+            if outcome.is_ok() {
+                break;
+            }
+        }
         activity.touch();
-        Ok(Self { socket, chopper, activity })
+        Ok(Self { socket: outcome?, chopper, activity })
     }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Both must be set before it is connected. The buffer is as on the simulated network, so that who does not read is
+    // noticed after as many bytes.
+    socket.set_recv_buffer_size(WINDOW_BYTES as u32)?;
+    SockRef::from(&socket).set_tcp_mss(SEGMENT_BYTES)?;
+    let socket = socket.connect(address).await?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
 }
 
 impl Cut for LiveStream {
