@@ -106,6 +106,25 @@ fn server_that_behaves_otherwise_is_found_out() {
 }
 
 #[test]
+fn what_comes_where_nothing_may_come_is_found_out() {
+    let daemon = Setup::new().users(&["alice", "bob"]).start();
+    let target = Target::Running { addresses: vec![daemon.address.to_string()] };
+    let lines = [
+        "# .",
+        "account alice \"the secret of alice\"",
+        "account bob \"the secret of bob\"",
+        "alice arrives",
+        "bob arrives",
+        "alice tell bob \"psst\"",
+        "  bob -> nothing",
+    ];
+    let scenario = parse(&lines.join("\n")).expect("a scenario");
+    let mut world = Live::for_scenario(&scenario, &target, 1).expect("nothing has to be started");
+    let violation = runner::run(&scenario, &mut world).result.expect_err("bob hears it");
+    assert_eq!((violation.line, violation.expected.as_str()), (6, "nothing more at bob"), "{violation}");
+}
+
+#[test]
 fn what_does_not_start_is_told_with_its_last_words() {
     let scenario = parse("# .\nalice connect -> Welcome\n").expect("a scenario");
     let start = |program: &str| {

@@ -234,7 +234,7 @@ mod tests {
         for (setting, named) in [
             ("flood every 1h burst 20", "set flood to one every 3600s: the daemon counts it by the second"),
             ("flood every 700ms burst 20", "set flood to one every 700ms: the daemon counts it by the second"),
-            ("login_grace 1us", "set login_grace to 1µs: the daemon counts it in whole milliseconds"),
+            ("login_grace 1500us", "set login_grace to 1.5ms: the daemon counts it in whole milliseconds"),
         ] {
             let refused = of(&format!("# .\nset {setting}\n")).map(|_| ()).expect_err(setting);
             assert_eq!(refused, cannot(named.to_owned()));
