@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::marks::Marks;
 use crate::trace::{self, Trace};
 
 /// How many characters of a line a violation shows.
@@ -17,6 +18,8 @@ pub struct Outcome {
     pub skipped: Vec<Skipped>,
     /// What happened.
     pub trace: Trace,
+    /// Which hard cases were reached.
+    pub marks: Marks,
 }
 
 /// A step, or a part of one, that was not done.
@@ -35,6 +38,8 @@ pub enum Kind {
     Expectation,
     /// A check of a daemon did not come true in its time.
     Check,
+    /// An invariant of [`audit`](crate::audit) does not hold: which one.
+    Invariant(&'static str),
     /// Something inside the world has failed: an assertion, an invariant.
     World,
     /// Something inside the world has panicked.
@@ -51,7 +56,7 @@ pub struct Violation {
     /// The line of the step that did not hold; 0 when no file says it.
     pub line: u32,
     /// Which step, counted from 1.
-    pub step: usize,
+    pub step: u32,
     /// What was expected, and where, at any length.
     pub expected: String,
     /// What came instead, at any length.
