@@ -7,10 +7,16 @@
 compile_error!("lobbyd-sim needs tokio's `tokio_unstable` cfg: if RUSTFLAGS is set, add `--cfg tokio_unstable` to it");
 
 pub mod accounts;
+pub mod audit;
 pub mod cli;
 pub mod layers;
+pub mod marks;
+pub mod model;
 pub mod network;
+mod random;
 pub mod redis;
 pub mod runner;
 pub mod scenario;
+pub mod seed;
+pub mod shrink;
 pub mod trace;

@@ -59,7 +59,7 @@ fn execute(scenario: &Scenario, layer: Layer, seed: u64, target: &Target) -> any
             Err(error) => return Err(error.into()),
         },
     };
-    let Outcome { result, skipped, trace } = runner::run(scenario, world.as_mut());
+    let Outcome { result, skipped, trace, marks: _ } = runner::run(scenario, world.as_mut());
     Ok(Ran {
         violation: result.err().map(|violation| (violation.line, violation.to_string())),
         skipped: skipped.into_iter().map(|Skipped { line, what }| (line, what)).collect(),

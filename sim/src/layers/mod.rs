@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use lobbyd_core::packet::ServerPacket;
 
+use crate::marks::Marks;
 use crate::scenario::{Check, Fault, Operation};
 
 /// How long the presence of a user outlives a crashed daemon, on every layer: the shortest that a daemon accepts with
@@ -65,6 +66,11 @@ pub trait World {
     /// What of the setup this layer cannot do, and leaves out: each is reported as skipped.
     fn left_out(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The hard cases that only the layer can tell; none where it cannot look inside.
+    fn marks(&self) -> Marks {
+        Marks::default()
     }
 
     /// What has arrived at a client and was not looked at yet, in order.
