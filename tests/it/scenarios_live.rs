@@ -116,12 +116,13 @@ fn what_comes_where_nothing_may_come_is_found_out() {
         "alice arrives",
         "bob arrives",
         "alice tell bob \"psst\"",
+        "wait",
         "  bob -> nothing",
     ];
     let scenario = parse(&lines.join("\n")).expect("a scenario");
     let mut world = Live::for_scenario(&scenario, &target, 1).expect("nothing has to be started");
     let violation = runner::run(&scenario, &mut world).result.expect_err("bob hears it");
-    assert_eq!((violation.line, violation.expected.as_str()), (6, "nothing more at bob"), "{violation}");
+    assert_eq!((violation.line, violation.expected.as_str()), (7, "nothing more at bob"), "{violation}");
 }
 
 #[test]
