@@ -63,14 +63,14 @@ pub trait World {
         Vec::new()
     }
 
-    /// What of the setup this layer cannot do, and leaves out: each is reported as skipped.
-    fn left_out(&self) -> Vec<String> {
-        Vec::new()
-    }
-
     /// The hard cases that only the layer can tell; none where it cannot look inside.
     fn marks(&self) -> Marks {
         Marks::default()
+    }
+
+    /// What of the setup this layer cannot do, and leaves out: each is reported as skipped.
+    fn left_out(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// What has arrived at a client and was not looked at yet, in order.
