@@ -4,6 +4,7 @@
 
 mod check;
 mod run;
+mod show;
 
 use std::fmt;
 use std::fs;
@@ -28,6 +29,7 @@ pub fn main() -> ExitCode {
     let verdict = match &arguments.command {
         Subcommands::Run(run) => run::run(run, &mut terminal),
         Subcommands::Check(runs) => check::check(runs, &mut terminal),
+        Subcommands::Show(show) => show::show(show, &mut terminal),
     };
     match verdict {
         Ok(verdict) => verdict.into(),
@@ -52,6 +54,8 @@ enum Subcommands {
     Run(run::Run),
     /// Runs each scenario in two processes with the same seed and compares their traces byte for byte.
     Check(Runs),
+    /// Runs a scenario and draws what happened, as a page for a browser or a mermaid diagram.
+    Show(show::Show),
 }
 
 #[derive(Debug, Args)]

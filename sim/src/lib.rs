@@ -13,4 +13,6 @@ pub mod network;
 pub mod redis;
 pub mod runner;
 pub mod scenario;
+pub mod show;
 pub mod trace;
+pub mod traffic;

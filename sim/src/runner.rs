@@ -144,6 +144,7 @@ impl<'a> Run<'a> {
                     let done = self.guarded(|world| world.inject(fault))?;
                     if self.was_done(done)? {
                         self.note(What::Injected(fault.clone()));
+                        self.collect_sightings();
                     }
                 }
                 Event::Advance(by) => over_at = over_at.max(begun_at + *by),
@@ -174,6 +175,7 @@ impl<'a> Run<'a> {
         if self.was_done(done)? {
             self.seat(client).is_concerned = true;
             self.note(What::Began { client: client.to_owned(), operation: operation.clone() });
+            self.collect_sightings();
         }
         Ok(())
     }
@@ -348,7 +350,14 @@ impl<'a> Run<'a> {
         })
     }
 
+    fn collect_sightings(&mut self) {
+        for (at, what) in self.world.sightings() {
+            self.trace.see(at, what);
+        }
+    }
+
     fn collect_arrivals(&mut self) {
+        self.collect_sightings();
         let (at, line) = (self.world.now(), self.line);
         for seat in &mut self.seats {
             for arrival in self.world.arrived(seat.name).drain(..) {

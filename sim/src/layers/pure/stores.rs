@@ -281,6 +281,7 @@ impl Stores {
             is_under_way: arrives_at.is_some(),
         };
         let number = self.number();
+        wire.traffic.asks(wire.now, daemon, number, || call.command.to_string(), arrives_at.is_none());
         self.calls.insert(number, call);
         if let Some(at) = arrives_at {
             let event = Event::Store(StoreEvent::Asked(number));
@@ -296,10 +297,14 @@ impl Stores {
         let node = &self.nodes[call.daemon as usize];
         match wire.network.pass(node.way, Event::Store(StoreEvent::Asked(number))) {
             Passage::Through => {}
-            Passage::Lost => return self.drop_call(number),
+            Passage::Lost => {
+                wire.traffic.call_lost(wire.now, number);
+                return self.drop_call(number);
+            }
             Passage::Held => return,
         }
         if redis.process == Process::Crashed || call.redis_life != redis.life {
+            wire.traffic.call_lost(wire.now, number);
             // The connection is not known there any more.
             if let Some(delay) = wire.network.delay(node.back) {
                 let event = StoreEvent::Lost(call.daemon, call.connection);
@@ -307,6 +312,7 @@ impl Stores {
             }
             return self.drop_call(number);
         }
+        wire.traffic.call_arrived(wire.now, number);
         if redis.process == Process::Frozen {
             redis.backlog.push(number);
         } else {
@@ -319,8 +325,11 @@ impl Stores {
         let (Some(redis), Some(call)) = (&mut self.redis, self.calls.get_mut(&number)) else { return };
         let (reply, eviction) = redis.run(call.node, &call.command, wire.now);
         let node = &mut self.nodes[call.daemon as usize];
-        call.reply = Some(reply);
         let answers_at = if call.is_awaited { node.answer_at(redis.delay, wire) } else { None };
+        if call.is_awaited {
+            wire.traffic.says(wire.now, call.daemon, number, || reply.to_string(), answers_at.is_none());
+        }
+        call.reply = Some(reply);
         let is_slow = redis.delay > 0;
         match answers_at {
             Some(at) if is_slow => wire.queue.plan(at, Event::Store(StoreEvent::Answered(number))),
@@ -347,8 +356,11 @@ impl Stores {
         let Some(call) = self.calls.get(&number) else { return };
         let daemon = call.daemon;
         match wire.network.pass(self.nodes[daemon as usize].back, Event::Store(StoreEvent::Answered(number))) {
-            Passage::Through => {}
-            Passage::Lost => return self.drop_call(number),
+            Passage::Through => wire.traffic.call_arrived(wire.now, number),
+            Passage::Lost => {
+                wire.traffic.call_lost(wire.now, number);
+                return self.drop_call(number);
+            }
             Passage::Held => return,
         }
         let Some(call) = self.calls.remove(&number).filter(|call| call.is_awaited) else { return };
