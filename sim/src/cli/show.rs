@@ -92,8 +92,9 @@ fn target(output: Option<&Path>, format: Format, scenario: &Path) -> Option<Path
         (Some(path), _) => (path != Path::new("-")).then(|| path.to_owned()),
         (None, Format::Mermaid) => None,
         (None, Format::Html) => {
-            let name = scenario.file_stem().unwrap_or(scenario.as_os_str());
-            Some(Path::new(name).with_added_extension("html"))
+            let mut name = scenario.file_stem().unwrap_or(scenario.as_os_str()).to_owned();
+            name.push(".html");
+            Some(PathBuf::from(name))
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::band::{self, Change};
-use super::chart::{Chart, Fate, Host, Kind, Lane, Message, Row, What};
+use super::chart::{self, Chart, Fate, Host, Kind, Lane, Message, Row, What};
 use super::message::{self, Sent};
 use crate::layers::Arrival;
 use crate::runner::Outcome;
@@ -74,6 +74,8 @@ struct Seat {
     /// To which it is connected.
     daemon: String,
     requests: u32,
+    /// Who it was at its last login, as number and name.
+    user: Option<String>,
     /// The rows of its requests on this connection.
     asked: BTreeMap<u32, usize>,
     /// Whether each thing that arrived and that the trace has not told of yet is the end of its connection.
@@ -96,13 +98,24 @@ impl Build {
     }
 
     fn push(&mut self, at: Duration, line: u32, what: What) -> usize {
-        let gap = at.saturating_sub(self.at);
-        if gap >= GAP {
-            self.rows.push(Row { at: self.at, line, what: What::Gap(gap) });
-        }
+        self.pass(at, line, GAP);
         self.at = self.at.max(at);
         self.rows.push(Row { at: self.at, line, what });
         self.rows.len() - 1
+    }
+
+    /// Nothing happened until now, which is shown if it took so long.
+    fn pass(&mut self, at: Duration, line: u32, least: Duration) {
+        let gap = at.saturating_sub(self.at);
+        if gap < least {
+            return;
+        }
+        let last = self.rows.iter_mut().rev().find(|row| !matches!(row.what, What::Digests(_)));
+        if let Some(What::Gap(before)) = last.map(|row| &mut row.what) {
+            *before += gap;
+        } else {
+            self.rows.push(Row { at: self.at, line, what: What::Gap(gap) });
+        }
     }
 
     fn lane(&self, name: &str) -> usize {
@@ -121,11 +134,8 @@ impl Build {
                 self.push(at, line, What::Check { lane, text: trace::check_line(*check) });
             }
             Traced::Advanced(_) => {
-                let gap = at.saturating_sub(self.at);
-                if !gap.is_zero() {
-                    self.rows.push(Row { at: self.at, line, what: What::Gap(gap) });
-                    self.at = at;
-                }
+                self.pass(at, line, Duration::from_nanos(1));
+                self.at = self.at.max(at);
             }
             Traced::Skipped(what) => {
                 self.push(at, line, What::Skipped(what.clone()));
@@ -242,7 +252,7 @@ impl Build {
         if let (Cargo::Packet(_), Some(request)) = (cargo, sent.request) {
             answers = self.seats.get(to).and_then(|seat| seat.asked.get(&request).copied());
         }
-        self.name_users(from_lane, &mut sent);
+        self.name_users(from_lane, to, &mut sent);
         let Sent { kind, name, fields, request } = sent;
         let message = Message { from: from_lane, to: to_lane, kind, name, fields, fate: Fate::UnderWay, answers };
         let row = self.push(at, line, What::Message(message));
@@ -260,15 +270,26 @@ impl Build {
     }
 
     /// Numbers of users mean nothing to people; their names are known from their logins.
-    fn name_users(&mut self, daemon: usize, sent: &mut Sent) {
+    fn name_users(&mut self, daemon: usize, to: &str, sent: &mut Sent) {
         let value = |name: &str| sent.fields.iter().find(|field| field.name == name).map(|field| field.value.clone());
+        let said = value("name");
         if sent.name == "LoginResponse"
-            && let (Some(id), Some(name)) = (value("id"), value("name"))
+            && let (Some(id), Some(name)) = (value("id"), said.clone())
         {
+            self.seats.entry(to.to_owned()).or_default().user = Some(format!("{id} ({name})"));
             self.users.insert((daemon, id), name);
         }
+        if sent.name == "KickRequest"
+            && let Some(field) = sent.fields.iter_mut().find(|field| field.name == "user")
+            && let Some(user) = self.seats.get(&field.value).and_then(|seat| seat.user.clone())
+        {
+            // The scenario names the client, the packet the user.
+            field.value = user;
+        }
         for field in sent.fields.iter_mut().filter(|field| matches!(field.name.as_str(), "user" | "owner" | "by")) {
-            if let Some(name) = self.users.get(&(daemon, field.value.clone())) {
+            if let Some(name) = self.users.get(&(daemon, field.value.clone()))
+                && (said.as_ref() != Some(name))
+            {
                 field.value = format!("{} ({name})", field.value);
             }
         }
@@ -333,24 +354,27 @@ impl Build {
             | What::Skipped(_)
             | What::Failure { .. } => None,
         };
-        let is_flat = |index: usize| {
-            let Some(sent) = landing(&self.rows[index]) else { return false };
-            let Some(What::Message(message)) = self.rows.get(sent).map(|row| &row.what) else { return false };
+        let mut flat = vec![false; self.rows.len()];
+        for index in 0..self.rows.len() {
+            let Some(sent) = landing(&self.rows[index]) else { continue };
+            let Some(What::Message(message)) = self.rows.get(sent).map(|row| &row.what) else { continue };
+            let concerns = |lanes: &[usize]| lanes.contains(&message.from) || lanes.contains(&message.to);
+            let is_nothing = |between: usize| match &self.rows[between].what {
+                What::Message(other) => other.from != message.to,
+                // It stands where it is sent, or here.
+                What::Landing { message: other } => {
+                    self.to(*other) != Some(message.to) || (flat[between] && *other < sent)
+                }
+                What::Act { lane, .. } => *lane != message.to,
+                What::Fault { lanes, .. } => !concerns(lanes),
+                What::Check { lane, .. } => !concerns(&[*lane]),
+                What::Digests(_) => true,
+                What::Gap(_) | What::Skipped(_) | What::Failure { .. } => false,
+            };
             let took = self.rows[index].at.saturating_sub(self.rows[sent].at);
-            took < SLOPE
-                && self.rows[sent + 1..index].iter().all(|between| match &between.what {
-                    What::Message(other) => other.from != message.to,
-                    What::Landing { message: other } => *other < sent || self.to(*other) != Some(message.to),
-                    What::Act { lane, .. } => *lane != message.to,
-                    What::Digests(_) => true,
-                    What::Fault { .. }
-                    | What::Check { .. }
-                    | What::Gap(_)
-                    | What::Skipped(_)
-                    | What::Failure { .. } => false,
-                })
-        };
-        (0..self.rows.len()).map(is_flat).collect()
+            flat[index] = took < SLOPE && (sent + 1..index).all(is_nothing);
+        }
+        flat
     }
 
     fn to(&self, row: usize) -> Option<usize> {
@@ -368,23 +392,15 @@ impl Build {
     }
 }
 
-/// The hosts from left to right: clients on both sides of the daemons, so that arrows are short; with Redis, which stands
-/// behind the daemons, all clients before them.
+/// The hosts of a scenario from left to right.
 fn lanes(scenario: &Scenario) -> Vec<Lane> {
     let mut clients = Vec::new();
     scenario.steps.iter().for_each(|step| name_clients(step, &mut clients));
     let daemons = &scenario.setup.daemons;
     let daemons = if daemons.is_empty() { vec!["server".to_owned()] } else { daemons.clone() };
-    let has_redis = scenario.setup.store == Store::Redis;
-    let left = if has_redis { clients.len() } else { clients.len().div_ceil(2) };
-    let right = clients.split_off(left);
-    let lanes = |names: Vec<String>, host: Host| names.into_iter().map(move |name| Lane { name, host });
-    let redis = if has_redis { vec![REDIS.to_owned()] } else { Vec::new() };
-    lanes(clients, Host::Client)
-        .chain(lanes(daemons, Host::Daemon))
-        .chain(lanes(redis, Host::Redis))
-        .chain(lanes(right, Host::Client))
-        .collect()
+    let redis = if scenario.setup.store == Store::Redis { vec![REDIS.to_owned()] } else { Vec::new() };
+    let of = |names: Vec<String>, host: Host| names.into_iter().map(|name| Lane { name, host }).collect();
+    chart::in_order(of(clients, Host::Client), of(daemons, Host::Daemon), of(redis, Host::Redis))
 }
 
 /// The clients in the order in which the scenario names them.

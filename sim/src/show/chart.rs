@@ -1,7 +1,12 @@
 //! What a picture of a run shows: lanes side by side, rows downwards, and bands where faults hold.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
+
+use super::escape;
+use super::message::SECRET;
+
+/// How many characters of a nonce a short form shows.
+const NONCE_CHARS_MAX: usize = 5;
 
 /// A run, put in order for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,6 +128,21 @@ pub struct Field {
     pub is_brief: bool,
 }
 
+impl Field {
+    /// Whether its name alone says what a short form has to say.
+    pub(super) fn is_word(&self) -> bool {
+        self.name == "ok" || self.value == SECRET
+    }
+
+    /// The value in short: at most so many characters of it, and of a nonce just enough to tell it from others.
+    #[must_use]
+    pub fn short(&self, chars_max: usize) -> String {
+        let nonce: String = self.value.chars().take(NONCE_CHARS_MAX).collect();
+        let is_cut = self.name == "nonce" && nonce.len() < self.value.len();
+        if is_cut { nonce + "…" } else { escape::shorten(&self.value, chars_max) }
+    }
+}
+
 /// What kind of thing a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -193,39 +213,39 @@ pub enum BandKind {
 }
 
 impl Chart {
-    /// Only the rows from one line of the file to another, and only the hosts that take part in them. Gaps of time and
-    /// digests are kept only between other rows.
+    /// Only the rows from one line of the file to another, and only the hosts that take part in them, in an order of
+    /// their own.
     #[must_use]
     pub fn excerpt(&self, first: u32, last: u32) -> Self {
-        let is_inside = |row: &Row| (first..=last).contains(&row.line);
-        let is_filling = |row: &Row| matches!(row.what, What::Gap(_) | What::Digests(_));
-        let mut kept: Vec<usize> = (0..self.rows.len()).filter(|index| is_inside(&self.rows[*index])).collect();
-        let start = kept.iter().take_while(|index| is_filling(&self.rows[**index])).count();
-        kept.drain(..start);
-        while kept.pop_if(|index| is_filling(&self.rows[*index])).is_some() {}
-        let lanes: BTreeSet<usize> = kept.iter().flat_map(|index| self.lanes_of(&self.rows[*index].what)).collect();
-        let lanes: Vec<usize> = lanes.into_iter().collect();
-        let renumbered = Renumbered { rows: &kept, lanes: &lanes };
-        Self {
-            title: self.title.clone(),
-            lanes: lanes.iter().map(|lane| self.lanes[*lane].clone()).collect(),
-            rows: kept.iter().filter_map(|index| renumbered.row(&self.rows[*index])).collect(),
-            bands: Vec::new(),
+        let is_inside = |row: &usize| (first..=last).contains(&self.rows[*row].line);
+        let rows: Vec<usize> = (0..self.rows.len()).filter(is_inside).collect();
+        let mut lanes = Vec::new();
+        for lane in rows.iter().flat_map(|row| self.lanes_of(&self.rows[*row].what)) {
+            if !lanes.contains(&lane) {
+                lanes.push(lane);
+            }
         }
+        let of = |host: Host| lanes.iter().copied().filter(|lane| self.lanes[*lane].host == host).collect();
+        let lanes = in_order(of(Host::Client), of(Host::Daemon), of(Host::Redis));
+        self.only(&rows, &lanes)
     }
 
     /// The same without the hosts of a kind and whatever goes to them or comes from them.
     #[must_use]
     pub fn without(&self, host: Host) -> Self {
         let is_out = |lane: &usize| self.lanes[*lane].host == host;
-        let kept: Vec<usize> =
-            (0..self.rows.len()).filter(|index| !self.lanes_of(&self.rows[*index].what).iter().any(is_out)).collect();
+        let is_in = |row: &usize| !self.lanes_of(&self.rows[*row].what).iter().any(is_out);
+        let rows: Vec<usize> = (0..self.rows.len()).filter(is_in).collect();
         let lanes: Vec<usize> = (0..self.lanes.len()).filter(|lane| !is_out(lane)).collect();
-        let renumbered = Renumbered { rows: &kept, lanes: &lanes };
+        self.only(&rows, &lanes)
+    }
+
+    fn only(&self, rows: &[usize], lanes: &[usize]) -> Self {
+        let renumbered = Renumbered { rows, lanes };
         Self {
             title: self.title.clone(),
             lanes: lanes.iter().map(|lane| self.lanes[*lane].clone()).collect(),
-            rows: kept.iter().filter_map(|index| renumbered.row(&self.rows[*index])).collect(),
+            rows: rows.iter().filter_map(|row| renumbered.row(&self.rows[*row])).collect(),
             bands: Vec::new(),
         }
     }
@@ -256,6 +276,14 @@ impl Chart {
             | What::Failure { .. } => None,
         }
     }
+}
+
+/// Hosts from left to right: clients on both sides of the daemons, so that arrows are short; with Redis, which stands
+/// behind the daemons, all clients before them.
+pub(super) fn in_order<T>(mut clients: Vec<T>, daemons: Vec<T>, redis: Vec<T>) -> Vec<T> {
+    let left = if redis.is_empty() { clients.len().div_ceil(2) } else { clients.len() };
+    let right = clients.split_off(left);
+    clients.into_iter().chain(daemons).chain(redis).chain(right).collect()
 }
 
 /// Rows and lanes that are kept, by their old numbers.
@@ -301,17 +329,19 @@ impl Renumbered<'_> {
 }
 
 fn new(kept: &[usize], old: usize) -> Option<usize> {
-    kept.binary_search(&old).ok()
+    kept.iter().position(|kept| *kept == old)
 }
 
-/// A time for people: in its largest unit, without digits that say nothing.
+/// A time for people, rounded down: in its largest unit, with at most two digits behind its point.
 #[must_use]
 pub fn time(time: Duration) -> String {
     let (seconds, micros) = (time.as_secs(), time.subsec_micros());
     match (seconds, micros) {
         (0, micros) if micros < 1000 => format!("{micros} µs"),
-        (0, micros) => format!("{} ms", decimal(u64::from(micros / 1000), micros % 1000, 3)),
-        (seconds, micros) if seconds < 120 => format!("{} s", decimal(seconds, micros / 1000, 3)),
+        (0, micros) if micros < 10_000 => format!("{} ms", decimal(u64::from(micros / 1000), micros % 1000 / 10, 2)),
+        (0, micros) => format!("{} ms", micros / 1000),
+        (seconds, micros) if seconds < 10 => format!("{} s", decimal(seconds, micros / 10_000, 2)),
+        (seconds, micros) if seconds < 120 => format!("{} s", decimal(seconds, micros / 100_000, 1)),
         (seconds, _) if seconds % 60 == 0 => format!("{} min", seconds / 60),
         (seconds, _) => format!("{} min {} s", seconds / 60, seconds % 60),
     }

@@ -94,15 +94,19 @@ pub fn mermaid(chart: &Chart) -> String {
 /// The packet in short: its name, and in braces the fields that people need.
 #[must_use]
 pub fn label(message: &Message) -> String {
-    let fields: Vec<_> = message.fields.iter().filter(|field| field.is_brief).map(brief).collect();
+    let fields = message.fields.iter().filter(|field| field.is_brief);
     let is_packet = message.name.starts_with(|first: char| first.is_ascii_uppercase());
-    let words = if is_packet { message.name.clone() } else { format!("({})", message.name) };
-    if fields.is_empty() { words } else { format!("{words}{{{}}}", fields.join(", ")) }
+    if !is_packet {
+        let words = fields.fold(message.name.clone(), |words, field| words + " " + &field.short(VALUE_CHARS_MAX));
+        return format!("({words})");
+    }
+    let fields: Vec<_> = fields.map(brief).collect();
+    if fields.is_empty() { message.name.clone() } else { format!("{}{{{}}}", message.name, fields.join(", ")) }
 }
 
 fn brief(field: &Field) -> String {
-    let value = escape::shorten(&field.value, VALUE_CHARS_MAX);
-    if field.name == "ok" { "ok".to_owned() } else { format!("{}: {value}", field.name) }
+    let value = field.short(VALUE_CHARS_MAX);
+    if field.is_word() { field.name.clone() } else { format!("{}: {value}", field.name) }
 }
 
 fn arrow_line(names: &[String], message: &Message, arrow: &str, more: &str) -> String {

@@ -5,6 +5,9 @@ use lobbyd_core::packet::ServerPacket;
 use super::chart::{Field, Kind};
 use crate::scenario::{Operation, fields};
 
+/// What stands in the place of a secret.
+pub(super) const SECRET: &str = "(kept secret)";
+
 /// What something that is sent looks like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sent {
@@ -20,8 +23,22 @@ const RAW_BYTES_MAX: usize = 256;
 /// How many characters of a field are shown.
 const VALUE_CHARS_MAX: usize = 4000;
 /// Fields in the order in which one reads them; others follow, by name, before the long ones at the end.
-const FIRST: [&str; 14] = [
-    "request", "ok", "refused", "room", "sequence", "id", "name", "nickname", "user", "by", "cause", "banned", "owner",
+const FIRST: [&str; 16] = [
+    "version_min",
+    "version_max",
+    "request",
+    "ok",
+    "refused",
+    "room",
+    "sequence",
+    "id",
+    "name",
+    "nickname",
+    "user",
+    "by",
+    "cause",
+    "banned",
+    "owner",
     "epoch",
 ];
 const LAST: [&str; 4] = ["users", "rooms", "text", "title"];
@@ -33,7 +50,7 @@ pub(super) fn of_operation(operation: &Operation, request: u32) -> Option<Sent> 
         all.extend(fields);
         Some(Sent { request: Some(request), ..sent(Kind::Request, name, all) })
     };
-    let secret = || "(kept secret)".to_owned();
+    let secret = || SECRET.to_owned();
     let password = |password: &Option<String>| if password.is_some() { secret() } else { "none".to_owned() };
     match operation {
         Operation::Connect { daemon: _ } => Some(sent(Kind::Connection, "connect", Vec::new())),
@@ -106,7 +123,9 @@ pub(super) fn of_end() -> Sent {
 
 /// What a daemon says to Redis, or Redis to it.
 pub(super) fn of_redis(words: &str) -> Sent {
-    sent(Kind::Redis, words, Vec::new())
+    // The link's own heartbeat is of no more interest than the clients'.
+    let kind = if matches!(words, "ping" | "pong") { Kind::Heartbeat } else { Kind::Redis };
+    sent(kind, words, Vec::new())
 }
 
 fn place(field: &str) -> usize {
@@ -126,10 +145,8 @@ fn sent(kind: Kind, name: &str, fields: Vec<(&str, String)>) -> Sent {
 
 /// Whether a short form needs the field: what is there for machines, or says what is so anyway, can be looked up.
 fn is_brief(field: &str, value: &str) -> bool {
-    let is_for_machines = matches!(
-        field,
-        "epoch" | "server" | "frame_bytes_max" | "text_bytes_max" | "heartbeat_interval_ms" | "count" | "secret"
-    );
+    let is_for_machines =
+        matches!(field, "epoch" | "server" | "frame_bytes_max" | "text_bytes_max" | "heartbeat_interval_ms" | "count");
     let says_nothing = value == "none" || (field == "last" && value == "true") || (field == "ban" && value == "false");
     !is_for_machines && !says_nothing
 }

@@ -4,7 +4,8 @@
   const form = document.querySelector(".toolbar");
   const chart = document.querySelector(".chart");
   const messages = [...chart.querySelectorAll(".message")];
-  const others = [...chart.querySelectorAll("[data-kind]:not(.message)")];
+  // Landings come first, since the times beside them follow them.
+  const others = [...chart.querySelectorAll(".landing"), ...chart.querySelectorAll(".time[data-kind], .slope")];
   form.hidden = false;
 
   const checked = (name) => new Set([...form.querySelectorAll(`[name=${name}]:checked`)].map((box) => box.value));
@@ -35,6 +36,30 @@
     return landing !== undefined && landing.classList.contains("filtered");
   };
 
+  // Of gaps with nothing shown between them, the first stands for all.
+  const gaps = [...chart.querySelectorAll(".gap")];
+  const rowOf = (item) => Number(item.style.gridRowStart);
+  const join = () => {
+    const shown = [...chart.querySelectorAll(".message, .note, .landing, .broken, .skipped")]
+      .filter((item) => !item.classList.contains("filtered")).map(rowOf);
+    let first = null;
+    for (const gap of gaps) {
+      const isApart = first === null || shown.some((row) => rowOf(first) < row && row < rowOf(gap));
+      gap.classList.toggle("filtered", !isApart);
+      if (isApart) {
+        first = gap;
+        gap.total = 0;
+      }
+      first.total += Number(gap.dataset.micros);
+      first.isJoined = first !== gap;
+    }
+    for (const gap of gaps.filter((gap) => !gap.classList.contains("filtered"))) {
+      const label = gap.firstElementChild;
+      label.dataset.own ??= label.textContent;
+      label.textContent = gap.isJoined ? `${Number((gap.total / 1e6).toFixed(2))} s pass` : label.dataset.own;
+    }
+  };
+
   form.addEventListener("input", (event) => {
     if (event.target.name === "open") {
       for (const message of messages) message.open = event.target.checked;
@@ -42,7 +67,7 @@
       chart.classList.toggle("digests", event.target.checked);
     } else {
       filter();
-      filter();
+      join();
     }
   });
   form.addEventListener("submit", (event) => event.preventDefault());

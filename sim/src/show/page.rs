@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::chart::{Band, BandKind, Chart, Fate, Field, Host, Kind, Message, Row, What, time};
-use super::escape::{html, shorten};
+use super::escape::html;
 use crate::trace::seconds;
 
 const STYLE: &str = include_str!("page.css");
@@ -46,17 +46,7 @@ impl Page {
     }
 
     fn header(&mut self, chart: &Chart, facts: &[(&str, String)]) {
-        let failure = chart.rows.iter().find_map(|row| match &row.what {
-            What::Failure { expected, arrived } => Some((row.line, expected, arrived)),
-            What::Message(_)
-            | What::Landing { .. }
-            | What::Act { .. }
-            | What::Fault { .. }
-            | What::Check { .. }
-            | What::Gap(_)
-            | What::Digests(_)
-            | What::Skipped(_) => None,
-        });
+        let failure = failure(chart);
         let skipped = chart.rows.iter().filter(|row| matches!(row.what, What::Skipped(_))).count();
         self.push(&format!("<header>\n<h1><bdi>{}</bdi></h1>\n", html(&chart.title)));
         let verdict = if failure.is_some() { "failed" } else { "held" };
@@ -141,12 +131,18 @@ impl Page {
         for (index, band) in chart.bands.iter().enumerate() {
             self.band(chart, index, band);
         }
+        let failing = failure(chart).map(|(line, _, _)| line);
         let mut last_line = None;
         for (index, row) in chart.rows.iter().enumerate() {
             if !matches!(row.what, What::Gap(_) | What::Digests(_)) && last_line != Some(row.line) {
-                self.push(&format!("<div class=\"rule\" style=\"grid-row:{}\"></div>", index + 2));
+                let failing = if failing == Some(row.line) { " failing" } else { "" };
+                self.push(&format!("<div class=\"rule{failing}\" style=\"grid-row:{}\"></div>", index + 2));
                 if row.line > 0 {
-                    self.push(&format!("<div class=\"line\" style=\"grid-row:{}\">{}</div>", index + 2, row.line));
+                    self.push(&format!(
+                        "<div class=\"line{failing}\" style=\"grid-row:{}\">{}</div>",
+                        index + 2,
+                        row.line
+                    ));
                 }
                 last_line = Some(row.line);
             }
@@ -182,7 +178,8 @@ impl Page {
             What::Fault { lanes, text } => self.note("fault", index, row, lanes, text),
             What::Check { lane, text } => self.note("check", index, row, &[*lane], &format!("holds: {text}")),
             What::Gap(gap) => self.push(&format!(
-                "<div class=\"gap\" style=\"grid-row:{grid_row}\"><span>{} pass</span></div>\n",
+                "<div class=\"gap\" style=\"grid-row:{grid_row}\" data-micros=\"{}\"><span>{} pass</span></div>\n",
+                gap.as_micros(),
                 time(*gap)
             )),
             What::Digests(digests) => {
@@ -310,6 +307,21 @@ impl Page {
     }
 }
 
+/// The line of the step that did not hold, what was expected, and what arrived.
+fn failure(chart: &Chart) -> Option<(u32, &str, &str)> {
+    chart.rows.iter().find_map(|row| match &row.what {
+        What::Failure { expected, arrived } => Some((row.line, expected.as_str(), arrived.as_str())),
+        What::Message(_)
+        | What::Landing { .. }
+        | What::Act { .. }
+        | What::Fault { .. }
+        | What::Check { .. }
+        | What::Gap(_)
+        | What::Digests(_)
+        | What::Skipped(_) => None,
+    })
+}
+
 /// The columns of a message's arrow, and where it points.
 fn span(message: &Message) -> (String, &'static str) {
     let (first, last) = (message.from.min(message.to), message.from.max(message.to));
@@ -326,10 +338,10 @@ fn data(chart: &Chart, message: &Message) -> String {
 
 fn brief(message: &Message) -> String {
     let mut text = String::new();
-    for Field { name, value, .. } in message.fields.iter().filter(|field| field.is_brief) {
-        let value = html(&shorten(value, BRIEF_CHARS_MAX));
+    for field in message.fields.iter().filter(|field| field.is_brief) {
+        let (name, value) = (&field.name, html(&field.short(BRIEF_CHARS_MAX)));
         match name.as_str() {
-            "ok" => write!(text, " <span><bdi>ok</bdi></span>"),
+            _ if field.is_word() => write!(text, " <span>{}</span>", html(name)),
             "request" => write!(text, " <span class=\"request-number\" title=\"request {value}\">{value}</span>"),
             "text" | "title" | "refused" | "reason" => write!(text, " <span><bdi>{value}</bdi></span>"),
             _ => write!(text, " <span><u>{}</u> <bdi>{value}</bdi></span>", html(name)),
