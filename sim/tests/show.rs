@@ -199,6 +199,18 @@ alice vanish\nadvance 1s\nalice connect to b -> Welcome\ncrash a\n",
 }
 
 #[test]
+fn crashed_daemon_says_nothing() {
+    let chart = chart("daemons a b\nstore redis\nadvance 6s\ncrash a\nadvance 30s\nrestart a\nadvance 6s\n");
+    let (crash, restart) = (fault_row(&chart, "crash"), fault_row(&chart, "restart"));
+    let pings = |rows: std::ops::Range<usize>, host: &str| {
+        let of = |(row, message): &(usize, &Message)| rows.contains(row) && chart.lanes[message.from].name == host;
+        messages(&chart, "ping").iter().filter(|ping| of(ping)).count()
+    };
+    assert_eq!(pings(crash..restart, "a"), 0);
+    assert!(pings(0..crash, "a") > 0 && pings(restart..chart.rows.len(), "a") > 0 && pings(crash..restart, "b") > 4);
+}
+
+#[test]
 fn failing_step_says_what_was_expected_and_what_arrived() {
     let chart = chart(&format!("{ROOM}alice chat 1 \"hi\" -> RoomChatResponse sequence=9\n"));
     let Some(last) = chart.rows.last() else { panic!("no rows") };

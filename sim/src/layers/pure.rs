@@ -132,6 +132,7 @@ impl Pure {
         }
         daemon.crash(&mut self.wire);
         self.stores.forget(index, &mut self.wire);
+        self.stores.set_running(index, false);
         Ok(())
     }
 
@@ -144,6 +145,7 @@ impl Pure {
             State::Crashed => {}
         }
         daemon.restart(self.wire.now);
+        self.stores.set_running(index, true);
         Ok(())
     }
 

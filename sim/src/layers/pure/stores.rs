@@ -164,6 +164,11 @@ impl Stores {
         }
     }
 
+    /// A daemon's process is gone, or there again.
+    pub(super) fn set_running(&mut self, daemon: u32, is_running: bool) {
+        self.nodes[daemon as usize].is_running = is_running;
+    }
+
     /// Breaks or heals Redis.
     ///
     /// # Errors
@@ -450,7 +455,7 @@ impl Stores {
     fn ping(&mut self, daemon: u32, wire: &mut Wire) {
         let node = &self.nodes[daemon as usize];
         let ping_at = node.heard_at + PING_NANOS;
-        if node.connection().is_some() && ping_at <= wire.now {
+        if node.is_running && node.connection().is_some() && ping_at <= wire.now {
             self.call(daemon, Command::Ping, None, wire);
         }
         let next_at = if ping_at > wire.now { ping_at } else { wire.now + PING_NANOS };
