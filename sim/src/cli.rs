@@ -5,6 +5,7 @@
 mod check;
 mod run;
 mod show;
+mod shrink;
 
 use std::fmt;
 use std::fs;
@@ -19,6 +20,7 @@ use crate::layers::World;
 use crate::layers::pure::Pure;
 use crate::layers::turmoil::Turmoil;
 use crate::scenario::{Scenario, parse};
+use crate::seed;
 
 /// Runs the program with the arguments of this process.
 #[must_use]
@@ -28,7 +30,8 @@ pub fn main() -> ExitCode {
     let mut terminal = Terminal { out: io::stdout().lock(), report: io::stderr().lock() };
     let verdict = match &arguments.command {
         Subcommands::Run(run) => run::run(run, &mut terminal),
-        Subcommands::Check(runs) => check::check(runs, &mut terminal),
+        Subcommands::Check(check) => check::check(check, &mut terminal),
+        Subcommands::Shrink(shrink) => shrink::shrink(shrink, &mut terminal),
         Subcommands::Show(show) => show::show(show, &mut terminal),
     };
     match verdict {
@@ -53,7 +56,9 @@ enum Subcommands {
     /// Runs scenarios and says which hold.
     Run(run::Run),
     /// Runs each scenario in two processes with the same seed and compares their traces byte for byte.
-    Check(Runs),
+    Check(check::Check),
+    /// Makes a scenario that does not hold as small as it can be.
+    Shrink(shrink::Shrink),
     /// Runs a scenario and draws what happened, as a page for a browser or a mermaid diagram.
     Show(show::Show),
 }
@@ -67,7 +72,7 @@ struct Runs {
     #[arg(long, value_enum, default_value_t = Layer::Pure)]
     layer: Layer,
     /// The root of all randomness: the same seed gives the same run.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, env = seed::VARIABLE, default_value_t = seed::DEFAULT)]
     seed: u64,
 }
 

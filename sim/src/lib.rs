@@ -7,12 +7,18 @@
 compile_error!("lobbyd-sim needs tokio's `tokio_unstable` cfg: if RUSTFLAGS is set, add `--cfg tokio_unstable` to it");
 
 pub mod accounts;
+pub mod audit;
 pub mod cli;
 pub mod layers;
+pub mod marks;
+pub mod model;
 pub mod network;
+mod random;
 pub mod redis;
 pub mod runner;
 pub mod scenario;
+pub mod seed;
 pub mod show;
+pub mod shrink;
 pub mod trace;
 pub mod traffic;

@@ -1,4 +1,4 @@
-//! The diagrams in `net/PROTOCOL.md` are what happens: each is drawn from a run of a scenario, and a page that says
+//! The diagrams in `net/PROTOCOL.md` and `README.md` are what happens: each is drawn from a run of a scenario, and a page that says
 //! anything else fails here. This rewrites them:
 //!
 //! ```sh
@@ -27,8 +27,15 @@ const MARK_END: &str = " -->\n";
 const OPEN: &str = "```mermaid\n";
 const CLOSE: &str = "```\n";
 
-fn page() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../net/PROTOCOL.md")
+/// The pages with diagrams, and how many each has at least.
+const PAGES: [(&str, usize); 2] = [("net/PROTOCOL.md", 19), ("README.md", 1)];
+
+fn path(page: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page)
+}
+
+fn read(page: &str) -> String {
+    fs::read_to_string(path(page)).unwrap_or_else(|error| panic!("{page}: {error}"))
 }
 
 /// The page with every diagram drawn anew.
@@ -68,29 +75,32 @@ fn diagram(mark: &str) -> String {
 }
 
 #[test]
-fn diagrams_of_the_protocol_are_what_happens() {
-    let page = page();
-    let text = fs::read_to_string(&page).expect("the page is there");
-    let redrawn = redrawn(&text);
-    if std::env::var_os("LOBBYD_DIAGRAMS").is_some_and(|what| what == "write") {
-        fs::write(&page, &redrawn).expect("the page can be written");
-        return;
+fn diagrams_are_what_happens() {
+    for (page, _) in PAGES {
+        let text = read(page);
+        let redrawn = redrawn(&text);
+        if std::env::var_os("LOBBYD_DIAGRAMS").is_some_and(|what| what == "write") {
+            fs::write(path(page), &redrawn).unwrap_or_else(|error| panic!("{page}: {error}"));
+            continue;
+        }
+        let drift = text.lines().zip(redrawn.lines()).zip(1..).find(|((old, new), _)| old != new);
+        if let Some(((old, new), line)) = drift {
+            panic!(
+                "{page}:{line} says\n  {old}\nand what happens is\n  {new}\nIf that is right: \
+                 LOBBYD_DIAGRAMS=write cargo test -p lobbyd-sim --test diagrams"
+            );
+        }
+        assert_eq!(text, redrawn, "{page} ends too early or too late");
     }
-    let drift = text.lines().zip(redrawn.lines()).zip(1..).find(|((old, new), _)| old != new);
-    if let Some(((old, new), line)) = drift {
-        panic!(
-            "net/PROTOCOL.md:{line} says\n  {old}\nand what happens is\n  {new}\nIf that is right: \
-             LOBBYD_DIAGRAMS=write cargo test -p lobbyd-sim --test diagrams"
-        );
-    }
-    assert_eq!(text, redrawn, "net/PROTOCOL.md ends too early or too late");
 }
 
 #[test]
 fn no_sequence_is_drawn_by_hand() {
-    let text = fs::read_to_string(page()).expect("the page is there");
-    let marked = text.matches(&[MARK_END, OPEN, "sequenceDiagram\n"].concat()).count();
-    let all = text.matches("sequenceDiagram").count();
-    assert!(marked >= 18, "only {marked} diagrams are left");
-    assert_eq!(marked, all, "every sequence diagram follows a mark that says which run it shows");
+    for (page, least) in PAGES {
+        let text = read(page);
+        let marked = text.matches(&[MARK_END, OPEN, "sequenceDiagram\n"].concat()).count();
+        assert!(marked >= least, "{page} has only {marked} diagrams left");
+        let all = text.matches("sequenceDiagram").count();
+        assert_eq!(marked, all, "{page}: every sequence diagram follows a mark that says which run it shows");
+    }
 }

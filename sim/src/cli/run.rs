@@ -43,7 +43,7 @@ type Execute<'e> = &'e dyn Fn(&Scenario, Layer, u64) -> anyhow::Result<Ran>;
 
 fn execute(scenario: &Scenario, layer: Layer, seed: u64) -> anyhow::Result<Ran> {
     let mut world = world(layer, scenario, seed)?;
-    let Outcome { result, skipped, trace } = runner::run(scenario, world.as_mut());
+    let Outcome { result, skipped, trace, marks: _ } = runner::run(scenario, world.as_mut());
     Ok(Ran {
         violation: result.err().map(|violation| (violation.line, violation.to_string())),
         skipped: skipped.into_iter().map(|Skipped { line, what }| (line, what)).collect(),

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Layer, Terminal, Verdict, quoted, read, world};
 use crate::runner;
+use crate::seed;
 use crate::show::{self, Chart};
 
 #[derive(Debug, Args)]
@@ -19,13 +20,13 @@ pub(super) struct Show {
     #[arg(long, value_enum, default_value_t = Layer::Pure)]
     layer: Layer,
     /// The root of all randomness: the same seed gives the same run.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, env = seed::VARIABLE, default_value_t = seed::DEFAULT)]
     seed: u64,
     /// What to draw.
     #[arg(long, value_enum, default_value_t = Format::Html)]
     format: Format,
     /// Where to; `-` for the standard output. Without it a page goes to NAME.html here, and mermaid to the standard output.
-    #[arg(long, value_name = "PATH")]
+    #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
 }
 

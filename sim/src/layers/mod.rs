@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use lobbyd_core::packet::ServerPacket;
 
+use crate::marks::Marks;
 use crate::scenario::{Check, Fault, Operation};
 use crate::traffic::Seen;
 
@@ -63,6 +64,11 @@ pub trait World {
     /// What was seen since the last call, in order, with its times; nothing where nobody watches or a layer sees nothing.
     fn sightings(&mut self) -> Vec<(Duration, Seen)> {
         Vec::new()
+    }
+
+    /// The hard cases that only the layer can tell; none where it cannot look inside.
+    fn marks(&self) -> Marks {
+        Marks::default()
     }
 
     /// What has arrived at a client and was not looked at yet, in order.

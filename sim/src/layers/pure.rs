@@ -18,7 +18,6 @@ mod leases;
 mod link;
 mod network;
 mod queue;
-mod random;
 mod redis;
 mod seals;
 mod slots;
@@ -37,10 +36,11 @@ use lobbyd_net::password_digest;
 
 use self::daemon::{Daemon, State};
 use self::queue::Event;
-use self::random::Random;
 use self::stores::{Stores, Told};
 use self::wire::Wire;
 use super::{Arrival, CannotDo, Failure, World};
+use crate::marks::Marks;
+use crate::random::{self, Random};
 use crate::scenario::{Check, Fault, Operation, Setup};
 use crate::traffic::Seen;
 
@@ -295,6 +295,10 @@ impl World for Pure {
 
     fn sightings(&mut self) -> Vec<(Duration, Seen)> {
         self.wire.traffic.take()
+    }
+
+    fn marks(&self) -> Marks {
+        self.wire.marks.clone()
     }
 
     fn arrived(&mut self, client: &str) -> &mut VecDeque<Arrival> {

@@ -421,10 +421,7 @@ impl World for Turmoil {
                 let user = *user;
                 self.command(daemon, async move |handle| handle.close_user(user).await)?;
             }
-            Fault::Stall { .. } => {
-                // Every host has a turn in every tick.
-                return Err(CannotDo::Layer { layer: LAYER, what: "stop the process of a daemon".to_owned() });
-            }
+            Fault::Stall { daemon, gap } => self.daemon(daemon)?.stall(self.simulation.elapsed() + *gap),
             Fault::Redis(fault) => {
                 let redis = self.redis.as_ref();
                 let redis = redis.ok_or_else(|| CannotDo::Scenario("this scenario has no Redis".to_owned()))?;
@@ -468,6 +465,7 @@ impl World for Turmoil {
         self.now() >= self.network.busy_at() + QUIET_AFTER
             && !self.redis.as_ref().is_some_and(RedisServer::is_answering)
             && !self.clients.values().any(waits_for_login)
+            && !self.daemons.values().any(|daemon| daemon.is_missed())
             && !self.links.are_busy(&self.simulation)
     }
 

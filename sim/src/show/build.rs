@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::band::{self, Change};
 use super::chart::{self, Chart, Fate, Host, Kind, Lane, Message, Row, What};
+use super::escape;
 use super::message::{self, Sent};
 use crate::layers::Arrival;
 use crate::runner::Outcome;
@@ -16,6 +17,8 @@ use crate::traffic::{Cargo, Seen, Sighting};
 pub(super) const REDIS: &str = "redis";
 /// A time in which nothing happened is shown when it is as long as this.
 const GAP: Duration = Duration::from_millis(250);
+/// How many characters of what was expected, or came instead, are shown.
+const FAILURE_CHARS_MAX: usize = 2000;
 /// A message that was under way for as long as this goes down a slope, even if nothing happened meanwhile.
 const SLOPE: Duration = Duration::from_millis(100);
 
@@ -37,7 +40,9 @@ impl Chart {
         let line = entries.last().map_or(0, |entry| entry.line);
         seen.for_each(|sighting| build.sighted(sighting, line));
         if let Err(violation) = &outcome.result {
-            let (expected, arrived) = (violation.expected.clone(), violation.arrived.clone());
+            // They may be of any length.
+            let short = |words: &str| escape::shorten(words, FAILURE_CHARS_MAX);
+            let (expected, arrived) = (short(&violation.expected), short(&violation.arrived));
             build.push(violation.at, violation.line, What::Failure { expected, arrived });
         }
         build.finish(scenario)

@@ -7,6 +7,8 @@ use super::escape;
 
 /// How many characters of a field are shown.
 const VALUE_CHARS_MAX: usize = 40;
+/// How many characters of a note are shown.
+const NOTE_CHARS_MAX: usize = 300;
 /// What mermaid would take for its own words.
 const WORDS: [&str; 28] = [
     "activate",
@@ -57,7 +59,7 @@ pub fn mermaid(chart: &Chart) -> String {
         lanes.dedup();
         let (Some(first), Some(last)) = (lanes.first(), lanes.last()) else { return };
         let over = if first == last { names[*first].clone() } else { format!("{},{}", names[*first], names[*last]) };
-        line(text, &format!("Note over {over}: {}", escape::mermaid(words)));
+        line(text, &format!("Note over {over}: {}", escape::mermaid(&escape::shorten(words, NOTE_CHARS_MAX))));
     };
     for row in &chart.rows {
         match &row.what {
@@ -83,6 +85,7 @@ pub fn mermaid(chart: &Chart) -> String {
             What::Digests(_) => {}
             What::Skipped(words) => note(&mut text, &everywhere, &format!("skipped: {words}")),
             What::Failure { expected, arrived } => {
+                let [expected, arrived] = [expected, arrived].map(|words| escape::shorten(words, NOTE_CHARS_MAX / 3));
                 let words = format!("does not hold. expected: {expected}. arrived: {arrived}");
                 note(&mut text, &everywhere, &words);
             }

@@ -12,6 +12,7 @@ use super::random::Random;
 use super::stream::{Down, Reader, Stream, Up};
 use super::traffic::{Toward, Traffic, UNSEEN};
 use crate::layers::{Arrival, CannotDo};
+use crate::marks::Marks;
 use crate::scenario::Operation;
 use crate::traffic::Cargo;
 
@@ -23,6 +24,8 @@ pub(super) struct Wire {
     pub(super) clients: Vec<Client>,
     pub(super) streams: Vec<Stream>,
     pub(super) traffic: Traffic,
+    /// Hard cases that only show inside.
+    pub(super) marks: Marks,
     names: BTreeMap<String, u32>,
     /// The most bytes of a write, if writes are chopped.
     chop: Option<u32>,
@@ -38,6 +41,7 @@ impl Wire {
             clients: Vec::new(),
             streams: Vec::new(),
             traffic: Traffic::default(),
+            marks: Marks::default(),
             names: BTreeMap::new(),
             chop: network.chop,
             chopper: Random::derived(seed, "chopped writes"),
