@@ -3,6 +3,7 @@
 //! The exit code is 0 if everything held, 1 if something did not, 2 for bad usage, a file that is no scenario included.
 
 mod check;
+mod live;
 mod run;
 mod show;
 mod shrink;
@@ -97,15 +98,15 @@ impl fmt::Display for Layer {
     }
 }
 
-/// The world of a layer, where nothing has happened yet.
+/// The world of a layer that can be repeated, where nothing has happened yet.
 ///
 /// # Errors
-/// When the layer cannot be set up.
+/// When the layer cannot be set up, or is the live one.
 pub fn world(layer: Layer, scenario: &Scenario, seed: u64) -> anyhow::Result<Box<dyn World>> {
     match layer {
         Layer::Pure => Ok(Box::new(Pure::new(&scenario.setup, seed)?)),
         Layer::Turmoil => Ok(Box::new(Turmoil::for_scenario(scenario, seed)?)),
-        Layer::Live => bail!("the {layer} layer is not built yet"),
+        Layer::Live => bail!("nothing is the same twice on the {layer} layer: it is for `run` alone"),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Simulation: the production driver, codec and connections on a simulated network, where time is simulated too and
-//! nothing can open a real socket.
+//! nothing can open a real socket. The live layer, which is no simulation, runs the same scenarios on real daemons.
 
 #![forbid(unsafe_code)]
 

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::{Runs, Terminal, Verdict};
+use super::{Layer, Runs, Terminal, Verdict};
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -21,8 +21,11 @@ pub(super) struct Check {
 /// Checks the files.
 ///
 /// # Errors
-/// When a program cannot be started, or results cannot be written.
+/// When a program cannot be started, results cannot be written, or no layer is given that repeats itself.
 pub(super) fn check(check: &Check, terminal: &mut Terminal<impl Write, impl Write>) -> anyhow::Result<Verdict> {
+    if check.runs.layer == Layer::Live {
+        bail!("nothing is the same twice on the live layer: give --layer pure or --layer turmoil");
+    }
     let this = std::env::current_exe().context("cannot find this program to start it again")?;
     let programs = [this.as_path(), check.with.as_deref().unwrap_or(&this)];
     check_files(&check.runs, &|file, runs| spawn(programs, file, runs), terminal)
