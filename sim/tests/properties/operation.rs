@@ -43,6 +43,11 @@ pub(crate) enum Operation {
         client: u8,
         user: u8,
     },
+    /// Logs in with a wrong secret.
+    Guess {
+        client: u8,
+        user: u8,
+    },
     /// Everybody who is not logged in arrives, each under an own name, and goes into this room.
     Crowd {
         room: u8,
@@ -131,6 +136,7 @@ pub(crate) enum Answer {
 pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         6 => (client(), 0..NAMES_USUAL).prop_map(|(client, user)| Operation::Arrive { client, user }),
+        2 => (client(), 0..2_u8).prop_map(|(client, user)| Operation::Guess { client, user }),
         28 => (client(), said()).prop_map(|(client, what)| Operation::Say { client, what }),
         5 => (0..4_u8, answer(), prop::bool::weighted(0.1))
             .prop_map(|(back, answer, of_another)| Operation::Verdict { back, answer, of_another }),
@@ -174,16 +180,18 @@ fn seldom() -> impl Strategy<Value = Operation> {
 fn said() -> impl Strategy<Value = Said> {
     let room = || 0..ROOMS.len() as u8;
     let own = || prop_oneof![3 => Just(0), 1 => room()];
+    // An open one, the first that is created, the protected one.
+    let entered = prop_oneof![3 => Just(3), 2 => Just(4), 2 => Just(2), 2 => room()];
     let text = || prop_oneof![2 => Just(0), 1 => 0..TEXTS.len() as u8];
     let user = || 0..NAMES.len() as u8;
     prop_oneof![
         5 => (own(), text()).prop_map(|(room, text)| Said::Chat { room, text }),
-        8 => (room(), 0..3_u8).prop_map(|(room, password)| Said::Enter { room, password }),
+        8 => (entered, 0..3_u8).prop_map(|(room, password)| Said::Enter { room, password }),
         3 => own().prop_map(|room| Said::Leave { room }),
         7 => user().prop_map(|user| Said::Login { user }),
         6 => (text(), select(&[5, 5, 1, 2, 2, 1000, 0, 1001][..]), 0..3_u8)
             .prop_map(|(title, capacity, password)| Said::Create { title, capacity, password }),
-        4 => (own(), 0..CLIENTS, any::<bool>()).prop_map(|(room, whom, ban)| Said::Kick { room, whom, ban }),
+        4 => (own(), client(), any::<bool>()).prop_map(|(room, whom, ban)| Said::Kick { room, whom, ban }),
         3 => (user(), text()).prop_map(|(user, text)| Said::Direct { user, text }),
         5 => (0..10_u32, 0..12_u32).prop_map(|(kind, number)| match kind {
             0 | 1 | 9 => Said::Logout,

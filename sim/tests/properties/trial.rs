@@ -19,6 +19,7 @@ use lobbyd_sim::model::{Model, Stimulus};
 use crate::marks::Mark;
 use crate::operation::{ADMINISTRATOR, Answer, CLIENTS, NAMES, Operation, ROOMS, Said, TEXTS};
 use crate::rules::Rules;
+use crate::story::Story;
 
 /// Beyond every deadline of a case.
 const STEPS_AFTER_MAX: u32 = 10_000;
@@ -38,8 +39,8 @@ pub(crate) struct Trial {
     /// What the rooms looked like when their members were last told.
     rooms: Vec<SeenRoom>,
     pub(crate) marks: HashSet<Mark>,
-    /// Which packets went to which client in this operation, for a story; kept only if wanted.
-    pub(crate) arrived: Option<Vec<(u8, ServerPacket)>>,
+    /// What has happened, kept only if it is to be told.
+    pub(crate) story: Option<Story>,
 }
 
 /// What a client, and the driver about it, knows.
@@ -84,7 +85,7 @@ impl Trial {
             last_request: 0,
             rooms: Vec::new(),
             marks: HashSet::new(),
-            arrived: None,
+            story: None,
         }
     }
 
@@ -109,6 +110,11 @@ impl Trial {
     pub(crate) fn run(&mut self, operation: Operation) -> Result<(), Broken> {
         match operation {
             Operation::Arrive { client, user } => self.arrive(client, user),
+            Operation::Guess { client, user } => {
+                let asked = self.questions.len();
+                self.say(client, Said::Login { user })?;
+                if self.questions.len() > asked { self.verdict(0, Answer::Denied, false) } else { Ok(()) }
+            }
             Operation::Crowd { room } => (0..CLIENTS).try_for_each(|client| {
                 self.arrive(client, client)?;
                 self.say(client, Said::Enter { room, password: 0 })
@@ -294,6 +300,15 @@ impl Trial {
     /// One step of the engine, of the model, and of the twin.
     fn step(&mut self, input: Option<Input<'_>>) -> Result<(), Broken> {
         self.actions.clear();
+        if let Some(story) = &mut self.story {
+            let clients = &self.clients;
+            let is_connected = |session: SessionId| {
+                let client = &clients[session.index as usize];
+                client.is_connected && client.session == Some(session)
+            };
+            let client_of = |id| (0..CLIENTS).find(|client| clients[usize::from(*client)].user == Some(id));
+            story.happens(self.now, input.as_ref(), is_connected, client_of);
+        }
         let what = input.as_ref().map_or(Stimulus::Timeout, Stimulus::Input);
         give(&mut self.engine, self.now, &input, &mut self.actions);
         let told = self.model.check(self.now, what, &self.actions);
@@ -321,6 +336,9 @@ impl Trial {
     fn restore(&mut self) -> Result<(), Broken> {
         let stored = serde_json::to_vec(&self.engine.snapshot()).map_err(|error| error.to_string())?;
         let snapshot: Snapshot = serde_json::from_slice(&stored).map_err(|error| error.to_string())?;
+        if let Some(story) = &mut self.story {
+            story.note("that the engine is stored and restored");
+        }
         let restored = Engine::restore(snapshot).map_err(|error| error.to_string())?;
         if restored != self.engine || restored.digest() != self.engine.digest() {
             return Err("the restored engine is not the one that was stored".to_owned());
@@ -358,6 +376,9 @@ impl Trial {
                 }
                 Action::VerifyLogin { ticket, user, presence, .. } => {
                     self.clients[ticket.session.index as usize].is_pending = true;
+                    if let Some(story) = &mut self.story {
+                        story.asks(*ticket);
+                    }
                     self.questions.push(Question { ticket: *ticket, user: *user, presence: *presence });
                 }
                 Action::ReleasePresence { .. } | Action::Online { .. } => {}
@@ -379,9 +400,8 @@ impl Trial {
 
     /// What a client learns from a packet.
     fn hear(&mut self, to: SessionId, packet: &ServerPacket) {
-        if let Some(arrived) = &mut self.arrived {
-            // Slots are numbered like clients.
-            arrived.push((to.index as u8, packet.clone()));
+        if let Some(story) = &mut self.story {
+            story.arrives(to, packet);
         }
         let client = &mut self.clients[to.index as usize];
         if client.session != Some(to) {
@@ -459,8 +479,8 @@ impl Trial {
 const FAULTS: [WireFault; 4] =
     [WireFault::FrameEmpty, WireFault::FrameTooLong, WireFault::PacketUnknown, WireFault::PacketMalformed];
 
-/// Two of them are one network.
-const ADDRESSES: [IpAddr; 4] = [
+/// Where connections come from. Two of them are one network.
+pub(crate) const ADDRESSES: [IpAddr; 4] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 1)),
