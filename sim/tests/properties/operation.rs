@@ -32,7 +32,7 @@ pub(crate) const TEXTS: [&[u8]; 12] = [
     &[b'x'; 65],
     &[b'y'; 2001],
 ];
-/// Rooms by number. The first stands for the one that one is in.
+/// Rooms by number. The first stands for the one that one is in, or for a kick the one where the other is.
 pub(crate) const ROOMS: [u32; 9] = [u32::MAX, 1, 2, 3, 5, 6, 7, 0, 99];
 
 /// Something that happens.
@@ -47,6 +47,16 @@ pub(crate) enum Operation {
     Guess {
         client: u8,
         user: u8,
+    },
+    /// Leaves its room and creates one.
+    Host {
+        client: u8,
+    },
+    /// Leaves its room and goes to where another is; the vault stands for one more.
+    Visit {
+        client: u8,
+        host: u8,
+        password: u8,
     },
     /// Everybody who is not logged in arrives, each under an own name, and goes into this room.
     Crowd {
@@ -137,6 +147,9 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         6 => (client(), 0..NAMES_USUAL).prop_map(|(client, user)| Operation::Arrive { client, user }),
         2 => (client(), 0..2_u8).prop_map(|(client, user)| Operation::Guess { client, user }),
+        3 => client().prop_map(|client| Operation::Host { client }),
+        5 => (client(), 0..=CLIENTS, 0..3_u8)
+            .prop_map(|(client, host, password)| Operation::Visit { client, host, password }),
         28 => (client(), said()).prop_map(|(client, what)| Operation::Say { client, what }),
         5 => (0..4_u8, answer(), prop::bool::weighted(0.1))
             .prop_map(|(back, answer, of_another)| Operation::Verdict { back, answer, of_another }),
@@ -191,7 +204,7 @@ fn said() -> impl Strategy<Value = Said> {
         7 => user().prop_map(|user| Said::Login { user }),
         6 => (text(), select(&[5, 5, 1, 2, 2, 1000, 0, 1001][..]), 0..3_u8)
             .prop_map(|(title, capacity, password)| Said::Create { title, capacity, password }),
-        4 => (own(), client(), any::<bool>()).prop_map(|(room, whom, ban)| Said::Kick { room, whom, ban }),
+        6 => (own(), client(), any::<bool>()).prop_map(|(room, whom, ban)| Said::Kick { room, whom, ban }),
         3 => (user(), text()).prop_map(|(user, text)| Said::Direct { user, text }),
         5 => (0..10_u32, 0..12_u32).prop_map(|(kind, number)| match kind {
             0 | 1 | 9 => Said::Logout,

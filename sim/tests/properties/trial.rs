@@ -18,7 +18,7 @@ use lobbyd_sim::model::{Model, Stimulus};
 
 use crate::marks::Mark;
 use crate::operation::{ADMINISTRATOR, Answer, CLIENTS, NAMES, Operation, ROOMS, Said, TEXTS};
-use crate::rules::Rules;
+use crate::rules::{Rules, VAULT};
 use crate::story::Story;
 
 /// Beyond every deadline of a case.
@@ -98,7 +98,7 @@ impl Trial {
         self.clients[usize::from(client)].is_connected
     }
 
-    /// The client that is logged in with this number of a login.
+    /// The room at this place of the table, as a client means it.
     pub(crate) fn room_of(&self, client: u8, room: u8) -> RoomNumber {
         match ROOMS[usize::from(room)] {
             u32::MAX => self.clients[usize::from(client)].room.unwrap_or(RoomNumber(1)),
@@ -114,6 +114,15 @@ impl Trial {
                 let asked = self.questions.len();
                 self.say(client, Said::Login { user })?;
                 if self.questions.len() > asked { self.verdict(0, Answer::Denied, false) } else { Ok(()) }
+            }
+            Operation::Host { client } => {
+                self.say(client, Said::Leave { room: 0 })?;
+                self.say(client, Said::Create { title: 0, capacity: 5, password: 0 })
+            }
+            Operation::Visit { client, host, password } => {
+                let home = if host == CLIENTS { VAULT } else { self.room_of(host, 0) };
+                self.say(client, Said::Leave { room: 0 })?;
+                self.enter(client, home, password)
             }
             Operation::Crowd { room } => (0..CLIENTS).try_for_each(|client| {
                 self.arrive(client, client)?;
@@ -244,7 +253,6 @@ impl Trial {
         let Some(session) = self.clients[usize::from(client)].session else { return Ok(()) };
         self.last_request += 1;
         let request = RequestId(self.last_request);
-        let password = |password| (password > 0).then(|| Sealed([password; 16]));
         let text = |text| RawText(TEXTS[usize::from(text)]);
         let name = |user| NAMES[usize::from(user)].into();
         let packet = match what {
@@ -255,12 +263,9 @@ impl Trial {
             Said::Logout => ClientPacket::LogoutRequest { request },
             Said::List { from, limit } => ClientPacket::RoomListRequest { request, from: RoomNumber(from), limit },
             Said::Create { title, capacity, password: of } => {
-                ClientPacket::RoomCreateRequest { request, title: text(title), capacity, password: password(of) }
+                ClientPacket::RoomCreateRequest { request, title: text(title), capacity, password: password_of(of) }
             }
-            Said::Enter { room, password: of } => {
-                let room = self.room_of(client, room);
-                ClientPacket::RoomEnterRequest { request, room, password: password(of) }
-            }
+            Said::Enter { room, password } => return self.enter(client, self.room_of(client, room), password),
             Said::Leave { room } => ClientPacket::RoomLeaveRequest { request, room: self.room_of(client, room) },
             Said::Chat { room, text: of } => {
                 ClientPacket::RoomChatRequest { request, room: self.room_of(client, room), text: text(of) }
@@ -270,9 +275,17 @@ impl Trial {
             }
             Said::Kick { room, whom, ban } => {
                 let user = self.clients[usize::from(whom)].user.unwrap_or_default();
-                ClientPacket::KickRequest { request, room: self.room_of(client, room), user, ban }
+                ClientPacket::KickRequest { request, room: self.room_of(whom, room), user, ban }
             }
         };
+        self.step(Some(Input::Received { session, packet }))
+    }
+
+    fn enter(&mut self, client: u8, room: RoomNumber, password: u8) -> Result<(), Broken> {
+        let Some(session) = self.clients[usize::from(client)].session else { return Ok(()) };
+        self.last_request += 1;
+        let (request, password) = (RequestId(self.last_request), password_of(password));
+        let packet = ClientPacket::RoomEnterRequest { request, room, password };
         self.step(Some(Input::Received { session, packet }))
     }
 
@@ -502,6 +515,11 @@ fn recipients(actions: &Actions) -> Vec<&[SessionId]> {
             |action| if let Action::Broadcast { to, .. } = action { Some(actions.recipients(*to)) } else { None },
         )
         .collect()
+}
+
+/// 0 is none, and 1 the vault's.
+fn password_of(password: u8) -> Option<Sealed> {
+    (password > 0).then_some(Sealed([password; 16]))
 }
 
 /// The account behind a name: most have nicknames as long as can be, so that lists get long; one has a bad one.
