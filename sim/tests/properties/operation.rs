@@ -148,7 +148,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         6 => (client(), 0..NAMES_USUAL).prop_map(|(client, user)| Operation::Arrive { client, user }),
         2 => (client(), 0..2_u8).prop_map(|(client, user)| Operation::Guess { client, user }),
         3 => client().prop_map(|client| Operation::Host { client }),
-        5 => (client(), 0..=CLIENTS, 0..3_u8)
+        5 => (client(), 0..CLIENTS + 3, 0..3_u8)
             .prop_map(|(client, host, password)| Operation::Visit { client, host, password }),
         28 => (client(), said()).prop_map(|(client, what)| Operation::Say { client, what }),
         5 => (0..4_u8, answer(), prop::bool::weighted(0.1))

@@ -120,7 +120,7 @@ impl Trial {
                 self.say(client, Said::Create { title: 0, capacity: 5, password: 0 })
             }
             Operation::Visit { client, host, password } => {
-                let home = if host == CLIENTS { VAULT } else { self.room_of(host, 0) };
+                let home = if host >= CLIENTS { VAULT } else { self.room_of(host, 0) };
                 self.say(client, Said::Leave { room: 0 })?;
                 self.enter(client, home, password)
             }
