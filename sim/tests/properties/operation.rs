@@ -91,6 +91,11 @@ pub(crate) enum Operation {
         client: u8,
         fault: u8,
     },
+    /// Something comes in from the session that was in the client's slot before, if there was one.
+    Late {
+        client: u8,
+        kind: u8,
+    },
     /// The client does not read.
     OutboxFull {
         client: u8,
@@ -175,7 +180,7 @@ fn time() -> impl Strategy<Value = Operation> {
 
 fn seldom() -> impl Strategy<Value = Operation> {
     const WITHIN: [u64; 4] = [10, 0, 1, 100];
-    (0..14_u8, 0..CLIENTS, 0..TEXTS.len() as u8, 1..100_000_u64).prop_map(|(kind, client, other, millis)| match kind {
+    (0..16_u8, 0..CLIENTS, 0..TEXTS.len() as u8, 1..100_000_u64).prop_map(|(kind, client, other, millis)| match kind {
         0..=2 => Operation::Disconnect { client },
         3 => Operation::Malformed { client, fault: other % 4 },
         4 => Operation::OutboxFull { client },
@@ -186,6 +191,7 @@ fn seldom() -> impl Strategy<Value = Operation> {
         10 => Operation::Announce { text: other },
         11 if client == 0 => Operation::Stop,
         12 => Operation::Crowd { room: client },
+        13 | 14 => Operation::Late { client, kind: other % 4 },
         _ => Operation::Restore,
     })
 }

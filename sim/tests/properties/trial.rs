@@ -146,6 +146,7 @@ impl Trial {
                 self.end(client, |session| Input::Malformed { session, fault: FAULTS[usize::from(fault)] })
             }
             Operation::OutboxFull { client } => self.end(client, |session| Input::OutboxFull { session }),
+            Operation::Late { client, kind } => self.late(client, kind),
             Operation::PresenceLost { back } => match self.question(back) {
                 Some(Question { ticket, .. }) => self.step(Some(Input::PresenceLost { ticket })),
                 None => Ok(()),
@@ -279,6 +280,20 @@ impl Trial {
             }
         };
         self.step(Some(Input::Received { session, packet }))
+    }
+
+    fn late(&mut self, client: u8, kind: u8) -> Result<(), Broken> {
+        let now_there = self.clients[usize::from(client)].session;
+        let before = now_there.and_then(|session| session.generation.checked_sub(1));
+        let Some(generation) = before else { return Ok(()) };
+        let session = SessionId { index: client.into(), generation };
+        self.marks.extend(self.is_connected(client).then_some(Mark::LateInput));
+        self.step(Some(match kind {
+            0 => Input::Received { session, packet: ClientPacket::LogoutRequest { request: RequestId(0) } },
+            1 => Input::Disconnected { session },
+            2 => Input::OutboxFull { session },
+            _ => Input::Malformed { session, fault: WireFault::PacketMalformed },
+        }))
     }
 
     fn enter(&mut self, client: u8, room: RoomNumber, password: u8) -> Result<(), Broken> {
