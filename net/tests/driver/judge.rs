@@ -99,6 +99,11 @@ impl Judge {
         assert_eq!(*known, change, "{} hears something else than the others at {sequence}", client.name);
     }
 
+    /// How many answers a client heard until the node stopped.
+    pub(crate) fn answers(&self, client: usize) -> usize {
+        self.views[client].answered.len()
+    }
+
     /// Everything has arrived, and the node still runs.
     pub(crate) fn judge_the_living(&mut self, clients: &[Client], report: &Report) {
         let is_living = |client: &Client| client.end == End::None && !client.near.look(|wire| wire.is_dropped);

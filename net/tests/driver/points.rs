@@ -63,6 +63,21 @@ fn end_at_every_point_loses_nothing_that_came_before() {
 }
 
 #[test]
+fn client_that_has_hung_up_still_hears_the_answers() {
+    for point in (0..420).step_by(13) {
+        let mut steps = listener_is_there();
+        for _ in 0..2 {
+            steps.extend([Step::Send(1, 10_000), Step::Advance(Duration::from_millis(1))]);
+        }
+        // All in one read, and the end right behind it.
+        steps.extend([Step::Send(1, point), Step::HangUp(1)]);
+        let judge = run(&setup(1_000_000, OUTBOX_LARGE, TEXTS), &steps);
+        // Login and entering were answered before.
+        assert_eq!(judge.answers(1), 2 + said(&judge) - TEXTS, "{point} bytes");
+    }
+}
+
+#[test]
 fn break_at_every_point_leaves_nothing_behind() {
     for point in points() {
         let judge = ends_at(point, &Step::Cut(1));
