@@ -18,7 +18,6 @@ mod leases;
 mod link;
 mod network;
 mod queue;
-mod random;
 mod redis;
 mod seals;
 mod slots;
@@ -36,10 +35,11 @@ use lobbyd_net::password_digest;
 
 use self::daemon::{Daemon, State};
 use self::queue::Event;
-use self::random::Random;
 use self::stores::{Stores, Told};
 use self::wire::Wire;
 use super::{Arrival, CannotDo, Failure, World};
+use crate::marks::Marks;
+use crate::random::{self, Random};
 use crate::scenario::{Check, Fault, Operation, Setup};
 
 /// More than this at one moment is a loop that time cannot end.
@@ -283,6 +283,10 @@ impl World for Pure {
     fn digests(&self) -> Vec<(String, u64)> {
         let running = self.daemons.iter().filter(|daemon| daemon.state != State::Crashed);
         running.map(|daemon| (daemon.name.clone(), daemon.engine.digest())).collect()
+    }
+
+    fn marks(&self) -> Marks {
+        self.wire.marks.clone()
     }
 
     fn arrived(&mut self, client: &str) -> &mut VecDeque<Arrival> {
