@@ -58,6 +58,7 @@ fn setup(rules: Rules) -> Setup {
         config,
         room_passwords,
         daemons: vec![DAEMON.to_owned()],
+        is_loose: false,
         store: Store::Listed,
         network: Network::default(),
     }
