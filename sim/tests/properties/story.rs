@@ -75,6 +75,8 @@ pub(crate) struct Story {
     now: Instant,
     /// The login that was asked last, and its step.
     asked: Option<(Ticket, usize)>,
+    /// Whether the operator has told the server to drain or stop: its process ends with its last connection.
+    is_stopping: bool,
     /// Whether the last thing to happen is told as a step.
     is_told: bool,
 }
@@ -102,6 +104,9 @@ impl Story {
                 if *address != ADDRESSES[0] {
                     self.note("connections from other addresses");
                 }
+                if self.is_stopping {
+                    self.note("connections to a process that may have ended");
+                }
                 self.does(*session, Deed::Connect { daemon: DAEMON.to_owned() })
             }
             Input::Received { session, .. } | Input::Malformed { session, .. } | Input::Disconnected { session }
@@ -115,7 +120,11 @@ impl Story {
             Input::LoginVerdict { ticket, verdict, .. } => self.verdict(*ticket, verdict),
             Input::OutboxFull { .. } => Err("an outbox that is full"),
             Input::PresenceLost { .. } => Err("a lease that is lost"),
-            Input::Stalled { gap } => self.breaks(Fault::Stall { daemon: DAEMON.to_owned(), gap: *gap }),
+            Input::Stalled { gap } => {
+                self.step(Event::Fault(Fault::Stall { daemon: DAEMON.to_owned(), gap: *gap }));
+                self.step(Event::Advance(*gap));
+                Ok(())
+            }
             Input::Admin(Admin::Drain { within }) => {
                 self.breaks(Fault::Drain { daemon: DAEMON.to_owned(), within: *within })
             }
@@ -125,6 +134,7 @@ impl Story {
             }
             Input::Admin(Admin::Announce { .. }) => Err("an announcement"),
         };
+        self.is_stopping |= matches!(input, Input::Admin(Admin::Drain { .. } | Admin::Stop));
         self.is_told = told.is_ok();
         if let Err(note) = told {
             self.note(note);
@@ -262,7 +272,8 @@ fn bad_bytes(fault: WireFault) -> Vec<u8> {
 #[test]
 fn story_of_a_case_is_a_scenario_that_holds() {
     let told = RefCell::new(0);
-    let takes_time = |operation: &Operation| matches!(operation, Operation::Advance(_) | Operation::Deadline);
+    let takes_time =
+        |operation: &Operation| matches!(operation, Operation::Advance(_) | Operation::Deadline | Operation::Stall(_));
     let cases = (rules(), vec(operation(), 1..=12));
     let outcome = runner(400, 1).run(&cases, |(rules, operations)| {
         // The network of a scenario takes time itself, and what is due just then comes otherwise.

@@ -185,6 +185,9 @@ impl Trial {
                 return Err("deadlines without end".to_owned());
             }
         }
+        if self.twin.as_ref().is_some_and(|(twin, _)| twin.digest() != self.engine.digest()) {
+            return Err("equal engines have different digests".to_owned());
+        }
         let counts = self.engine.counts();
         let fixed = self.config().fixed_rooms.len() as u32;
         if !self.model.is_empty() || counts.rooms != fixed || counts.sessions + counts.members + counts.deadlines != 0 {
@@ -349,7 +352,7 @@ impl Trial {
             actions.clear();
             give(twin, self.now, &input, actions);
             let is_same = actions.iter().eq(self.actions.iter()) && recipients(actions) == recipients(&self.actions);
-            if !is_same || twin.digest() != self.engine.digest() {
+            if !is_same || *twin != self.engine {
                 return Err(after(&"the restored engine does something else than the one that was stored"));
             }
         }
