@@ -41,7 +41,7 @@ fn run(rules: Rules, operations: &[Operation]) -> Result<HashSet<Mark>, Broken> 
     let mut trial = Trial::new(rules);
     operations.iter().try_for_each(|operation| trial.run(*operation))?;
     trial.end_of_case()?;
-    Ok(trial.marks)
+    Ok(trial.marks().clone())
 }
 
 /// A search of so many cases, the same with every run.

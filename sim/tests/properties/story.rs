@@ -19,10 +19,11 @@ use lobbyd_sim::scenario::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::cast::{ADDRESSES, account};
 use crate::engine::{rules, runner};
 use crate::operation::{CLIENTS, NAMES, Operation, operation};
 use crate::rules::{Rules, VAULT};
-use crate::trial::{ADDRESSES, Trial, account};
+use crate::trial::Trial;
 
 const DAEMON: &str = "server";
 const SECRET: &str = "secret";
@@ -64,6 +65,9 @@ fn setup(rules: Rules) -> Setup {
     }
 }
 
+/// Whether something can be said in a scenario, or what cannot.
+type Told = Result<(), &'static str>;
+
 /// What has happened so far, step by step.
 #[derive(Debug, Default)]
 pub(crate) struct Story {
@@ -72,6 +76,8 @@ pub(crate) struct Story {
     now: Instant,
     /// The login that was asked last, and its step.
     asked: Option<(Ticket, usize)>,
+    /// Whether the operator has told the server to drain or stop: its process ends with its last connection.
+    is_stopping: bool,
     /// Whether the last thing to happen is told as a step.
     is_told: bool,
 }
@@ -99,30 +105,37 @@ impl Story {
                 if *address != ADDRESSES[0] {
                     self.note("connections from other addresses");
                 }
-                self.does(*session, Deed::Connect { daemon: DAEMON.to_owned() });
-                Ok(())
+                if self.is_stopping {
+                    self.note("connections to a process that may have ended");
+                }
+                self.does(*session, Deed::Connect { daemon: DAEMON.to_owned() })
             }
             Input::Received { session, .. } | Input::Malformed { session, .. } | Input::Disconnected { session }
                 if !is_connected(*session) =>
             {
                 Err("what comes from a session that is over")
             }
-            Input::Received { session, packet } => deed(packet, client_of).map(|deed| self.does(*session, deed)),
-            Input::Malformed { session, fault } => Ok(self.does(*session, Deed::Raw(bad_bytes(*fault)))),
-            Input::Disconnected { session } => Ok(self.does(*session, Deed::Close)),
+            Input::Received { session, packet } => deed(packet, client_of).and_then(|deed| self.does(*session, deed)),
+            Input::Malformed { session, fault } => self.does(*session, Deed::Raw(bad_bytes(*fault))),
+            Input::Disconnected { session } => self.does(*session, Deed::Close),
             Input::LoginVerdict { ticket, verdict, .. } => self.verdict(*ticket, verdict),
             Input::OutboxFull { .. } => Err("an outbox that is full"),
             Input::PresenceLost { .. } => Err("a lease that is lost"),
-            Input::Stalled { gap } => Ok(self.breaks(Fault::Stall { daemon: DAEMON.to_owned(), gap: *gap })),
-            Input::Admin(Admin::Drain { within }) => {
-                Ok(self.breaks(Fault::Drain { daemon: DAEMON.to_owned(), within: *within }))
+            Input::Stalled { gap } => {
+                self.step(Event::Fault(Fault::Stall { daemon: DAEMON.to_owned(), gap: *gap }));
+                self.step(Event::Advance(*gap));
+                Ok(())
             }
-            Input::Admin(Admin::Stop) => Ok(self.breaks(Fault::Stop { daemon: DAEMON.to_owned() })),
+            Input::Admin(Admin::Drain { within }) => {
+                self.breaks(Fault::Drain { daemon: DAEMON.to_owned(), within: *within })
+            }
+            Input::Admin(Admin::Stop) => self.breaks(Fault::Stop { daemon: DAEMON.to_owned() }),
             Input::Admin(Admin::CloseUser { user }) => {
-                Ok(self.breaks(Fault::CloseUser { daemon: DAEMON.to_owned(), user: *user }))
+                self.breaks(Fault::CloseUser { daemon: DAEMON.to_owned(), user: *user })
             }
             Input::Admin(Admin::Announce { .. }) => Err("an announcement"),
         };
+        self.is_stopping |= matches!(input, Input::Admin(Admin::Drain { .. } | Admin::Stop));
         self.is_told = told.is_ok();
         if let Err(note) = told {
             self.note(note);
@@ -170,16 +183,18 @@ impl Story {
         self.steps.push(Step { line: 0, event, expects: Vec::new(), within: WITHIN });
     }
 
-    fn does(&mut self, session: SessionId, operation: Deed) {
+    fn does(&mut self, session: SessionId, operation: Deed) -> Told {
         self.step(Event::Client { client: name(session), operation });
+        Ok(())
     }
 
-    fn breaks(&mut self, fault: Fault) {
+    fn breaks(&mut self, fault: Fault) -> Told {
         self.step(Event::Fault(fault));
+        Ok(())
     }
 
     /// The store of a scenario answers by itself, at once, and as the secret is.
-    fn verdict(&mut self, ticket: Ticket, verdict: &Verdict) -> Result<(), &'static str> {
+    fn verdict(&mut self, ticket: Ticket, verdict: &Verdict) -> Told {
         let Some((_, after)) = self.asked.take_if(|(asked, _)| *asked == ticket) else {
             return Err("a verdict that comes twice or too late");
         };
@@ -258,7 +273,8 @@ fn bad_bytes(fault: WireFault) -> Vec<u8> {
 #[test]
 fn story_of_a_case_is_a_scenario_that_holds() {
     let told = RefCell::new(0);
-    let takes_time = |operation: &Operation| matches!(operation, Operation::Advance(_) | Operation::Deadline);
+    let takes_time =
+        |operation: &Operation| matches!(operation, Operation::Advance(_) | Operation::Deadline | Operation::Stall(_));
     let cases = (rules(), vec(operation(), 1..=12));
     let outcome = runner(400, 1).run(&cases, |(rules, operations)| {
         // The network of a scenario takes time itself, and what is due just then comes otherwise.
