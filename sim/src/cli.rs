@@ -3,13 +3,16 @@
 //! The exit code is 0 if everything held, 1 if something did not, 2 for bad usage, a file that is no scenario included.
 
 mod check;
+mod replay;
 mod run;
+mod swarm;
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -17,6 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::layers::World;
 use crate::layers::pure::Pure;
 use crate::layers::turmoil::Turmoil;
+use crate::scenario::tokens::duration_of;
 use crate::scenario::{Scenario, parse};
 
 /// Runs the program with the arguments of this process.
@@ -28,6 +32,8 @@ pub fn main() -> ExitCode {
     let verdict = match &arguments.command {
         Subcommands::Run(run) => run::run(run, &mut terminal),
         Subcommands::Check(runs) => check::check(runs, &mut terminal),
+        Subcommands::Swarm(swarm) => swarm::swarm(swarm, &mut terminal),
+        Subcommands::Replay(replay) => replay::replay(replay, &mut terminal),
     };
     match verdict {
         Ok(verdict) => verdict.into(),
@@ -52,6 +58,10 @@ enum Subcommands {
     Run(run::Run),
     /// Runs each scenario in two processes with the same seed and compares their traces byte for byte.
     Check(Runs),
+    /// Searches seed after seed for a run that does not hold: random configuration, workload and faults.
+    Swarm(swarm::Swarm),
+    /// Runs a seed of a search again, or a scenario file, and shows the end of its trace.
+    Replay(replay::Replay),
 }
 
 #[derive(Debug, Args)]
@@ -124,6 +134,12 @@ struct Terminal<O, R> {
     out: O,
     /// What is wrong with the files; results, if the trace goes where they would.
     report: R,
+}
+
+/// A duration as scenarios write them.
+fn duration(text: &str) -> Result<Duration, String> {
+    let refused = || format!("{text:?} is no duration; write one such as 60s, 250ms or 10min");
+    duration_of(text).ok_or_else(refused)
 }
 
 /// A file's name as a shell takes it.

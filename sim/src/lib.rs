@@ -16,4 +16,5 @@ mod random;
 pub mod redis;
 pub mod runner;
 pub mod scenario;
+pub mod swarm;
 pub mod trace;
