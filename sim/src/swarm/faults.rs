@@ -98,9 +98,6 @@ impl Weather {
         let (due, later): (Vec<_>, Vec<_>) = self.heals.drain(..).partition(|(at, _)| *at <= now);
         self.heals = later;
         for (_, fault) in due {
-            if let Fault::Restart { daemon } = &fault {
-                script.down.retain(|down| down != daemon);
-            }
             script.push(Event::Fault(fault));
         }
         if self.dice.chance(self.percent)

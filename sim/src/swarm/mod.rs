@@ -83,7 +83,7 @@ struct Script {
     stalled_until: Duration,
     /// Until when a daemon may be draining.
     draining_until: Duration,
-    /// Who has crashed, or been told to end, and was not started again.
+    /// Who has crashed or been told to end, whether or not it was started again.
     down: Vec<String>,
     /// The hosts between which something was broken.
     broken: Vec<(String, String)>,

@@ -47,7 +47,7 @@ pub(super) fn ground(dice: &mut Dice, is_pure: bool) -> Ground {
         network: Network { latency: (Duration::from_millis(least.into()), Duration::from_millis(most.into())), chop },
         is_loose: true,
     };
-    let users = dice.between(1, count) as usize;
+    let users = if dice.chance(50) { count } else { dice.between(1, count) } as usize;
     let events = if is_pure { dice.between(40, 240) } else { dice.between(30, 90) };
     Ground { setup, is_pure, clients, users, haven: HAVEN, events }
 }
@@ -69,7 +69,7 @@ fn config(dice: &mut Dice, clients: u32) -> (Config, Vec<(RoomNumber, String)>) 
         text_bytes_max: dice.between(40, (frame_bytes_max - 128).min(2_000)),
         outbox_bytes_max: outbox_bytes_min + dice.between(0, 16 * 1024),
         room_members_max: 16,
-        rooms_per_user_max: dice.between(0, 3),
+        rooms_per_user_max: if dice.chance(10) { 0 } else { dice.between(1, 3) },
         room_creations_per_user: rate(dice, 1, 3),
         room_password_failures_per_user: rate(dice, 1, 3),
         empty_room_timeout: dice.millis(0, 6_000),

@@ -80,6 +80,30 @@ const KINDS: [(Kind, u32); 28] = [
     (Kind::Pipeline, 4),
 ];
 
+impl Kind {
+    /// Whether a client does this who knows what it is doing.
+    fn makes_sense_for(self, belief: &Belief) -> bool {
+        match self {
+            Self::Chat | Self::BadChat | Self::Leave | Self::Kick => belief.room.is_some(),
+            Self::Enter | Self::Create => belief.user.is_some() && belief.room.is_none(),
+            Self::List | Self::Tell | Self::Logout => belief.user.is_some(),
+            Self::Login | Self::WrongLogin => belief.is_greeted && belief.user.is_none(),
+            Self::Hello | Self::WrongHello => belief.is_connected && !belief.is_greeted,
+            Self::Ping => belief.is_greeted,
+            Self::Raw
+            | Self::HalfClose
+            | Self::Close
+            | Self::Reset
+            | Self::Vanish
+            | Self::StopReading
+            | Self::ResumeReading => belief.is_connected,
+            Self::Arrive | Self::Connect | Self::Flood | Self::Deafen | Self::Race | Self::Rush | Self::Pipeline => {
+                true
+            }
+        }
+    }
+}
+
 /// Where a client is, if everything that it asked for has come true.
 #[derive(Clone, Default)]
 struct Belief {
@@ -96,6 +120,8 @@ struct Workload<'g> {
     beliefs: Vec<Belief>,
     /// How many texts were made; each is another.
     texts: u32,
+    /// How many rooms were created, if all went well.
+    created: u32,
     /// How quickly things follow each other: how many of a hundred at the same moment.
     haste: u32,
 }
@@ -105,11 +131,15 @@ pub(super) fn perform(ground: &Ground, seed: u64, script: &mut Script) {
     let kinds = KINDS.into_iter().filter(|(kind, _)| *kind == Kind::Arrive || dice.chance(75)).collect();
     let haste = *dice.one_of(&[20, 50, 80]);
     let beliefs = vec![Belief::default(); ground.clients.len()];
-    let mut workload = Workload { ground, dice, kinds, beliefs, texts: 0, haste };
+    let mut workload = Workload { ground, dice, kinds, beliefs, texts: 0, created: 0, haste };
     let mut weather = Weather::new(ground, seed);
     // Everybody is known before anything else names them.
     for client in 0..ground.clients.len() {
-        workload.connect(client, script);
+        if workload.dice.chance(60) {
+            workload.arrive(client, script);
+        } else {
+            workload.connect(client, script);
+        }
     }
     for _ in 0..ground.events {
         weather.blow(ground, script);
@@ -123,7 +153,6 @@ impl Workload<'_> {
     fn go_on(&mut self, script: &mut Script) {
         let Some(kind) = self.dice.weighted(&self.kinds) else { return };
         let client = self.dice.index(self.ground.clients.len());
-        let name = self.ground.clients[client].clone();
         match kind {
             Kind::Arrive => self.arrive(client, script),
             Kind::Connect => self.connect(client, script),
@@ -132,36 +161,22 @@ impl Workload<'_> {
             Kind::Rush => self.rush(script),
             Kind::Pipeline => self.pipeline(client, script),
             Kind::Flood => {
-                for _ in 0..self.dice.between(20, 150) {
+                let (client, times) = (self.member(client), self.dice.between(20, 120));
+                let name = self.ground.clients[client].clone();
+                for _ in 0..times {
                     let operation = self.operation(Kind::Chat, client);
                     script.client(&name, operation);
                 }
             }
-            Kind::Hello
-            | Kind::Login
-            | Kind::WrongLogin
-            | Kind::Logout
-            | Kind::List
-            | Kind::Create
-            | Kind::Enter
-            | Kind::Leave
-            | Kind::Chat
-            | Kind::BadChat
-            | Kind::Tell
-            | Kind::Kick
-            | Kind::Ping
-            | Kind::Raw
-            | Kind::WrongHello
-            | Kind::HalfClose
-            | Kind::Close
-            | Kind::Reset
-            | Kind::Vanish
-            | Kind::StopReading
-            | Kind::ResumeReading => {
-                // Mostly one of those who can.
-                let talks = matches!(kind, Kind::Chat | Kind::Kick | Kind::Leave);
-                let client = if talks && self.dice.chance(85) { self.member(client) } else { client };
-                let operation = self.operation(kind, client);
+            simple => {
+                // Mostly one of those for whom it makes sense; if there is none, somebody may come.
+                let able = |belief: &Belief| simple.makes_sense_for(belief);
+                let client = if self.dice.chance(90) { self.one_who(able) } else { Some(client) };
+                let Some(client) = client else {
+                    let client = self.dice.index(self.ground.clients.len());
+                    return self.arrive(client, script);
+                };
+                let operation = self.operation(simple, client);
                 script.client(&self.ground.clients[client], operation);
             }
         }
@@ -169,8 +184,13 @@ impl Workload<'_> {
 
     /// Somebody who is in a room, if anybody is.
     fn member(&mut self, otherwise: usize) -> usize {
-        let members: Vec<_> = (0..self.beliefs.len()).filter(|client| self.beliefs[*client].room.is_some()).collect();
-        if members.is_empty() { otherwise } else { *self.dice.one_of(&members) }
+        self.one_who(|belief| belief.room.is_some()).unwrap_or(otherwise)
+    }
+
+    /// Somebody of whom this is believed.
+    fn one_who(&mut self, is_it: impl Fn(&Belief) -> bool) -> Option<usize> {
+        let fitting: Vec<_> = (0..self.beliefs.len()).filter(|client| is_it(&self.beliefs[*client])).collect();
+        if fitting.is_empty() { None } else { Some(*self.dice.one_of(&fitting)) }
     }
 
     /// A single operation; the client believes that it succeeds.
@@ -213,8 +233,14 @@ impl Workload<'_> {
                 Operation::DirectMessage { user, text: self.text() }
             }
             Kind::Kick => {
-                let target = self.dice.index(self.ground.clients.len());
-                Operation::Kick { room, client: self.ground.clients[target].clone(), ban: self.dice.chance(40) }
+                // Mostly somebody who is there too.
+                let here = |belief: &Belief| belief.room == Some(room);
+                let target = if self.dice.chance(85) { self.one_who(here) } else { None };
+                let target = target.unwrap_or_else(|| self.dice.index(self.ground.clients.len()));
+                if target != client {
+                    self.beliefs[target].room = None;
+                }
+                Operation::Kick { room, client: self.ground.clients[target].clone(), ban: self.dice.chance(50) }
             }
             Kind::Ping => Operation::Ping { nonce: self.dice.between(0, 9).into() },
             Kind::Raw => Operation::Raw(self.bytes()),
@@ -252,8 +278,7 @@ impl Workload<'_> {
         let mut operations = Vec::new();
         if !self.beliefs[client].is_connected || self.dice.chance(20) {
             self.connect(client, script);
-            let pause = self.dice.millis(1, 300);
-            script.advance(pause);
+            self.wait_for_answer(script);
         }
         if !self.beliefs[client].is_greeted {
             operations.push(self.operation(Kind::Hello, client));
@@ -267,9 +292,15 @@ impl Workload<'_> {
         }
         for operation in operations {
             script.client(&name, operation);
-            let pause = self.dice.millis(1, 300);
-            script.advance(pause);
+            self.wait_for_answer(script);
         }
+    }
+
+    /// Mostly long enough for an answer, if nothing is broken.
+    fn wait_for_answer(&mut self, script: &mut Script) {
+        let most = self.ground.setup.network.latency.1;
+        let pause = if self.dice.chance(80) { most * 4 + Duration::from_millis(2) } else { self.dice.millis(0, 50) };
+        script.advance(pause);
     }
 
     fn pipeline(&mut self, client: usize, script: &mut Script) {
@@ -321,8 +352,7 @@ impl Workload<'_> {
                 script.client(&self.ground.clients[*runner], operation);
             }
         }
-        let pause = self.dice.millis(50, 300);
-        script.advance(pause);
+        self.wait_for_answer(script);
         let mut logins = Vec::new();
         for runner in both {
             let login = self.login(runner, user);
@@ -359,9 +389,9 @@ impl Workload<'_> {
     }
 
     fn create(&mut self, client: usize) -> Operation {
-        // The lowest number that is surely free; where one is then is a guess.
-        let reserved = self.ground.haven.0.max(self.ground.setup.config.open_rooms_max);
-        self.beliefs[client].room = Some(RoomNumber(reserved + 1));
+        // Where one is then is a guess.
+        self.created += 1;
+        self.beliefs[client].room = Some(RoomNumber(self.reserved() + 1 + self.dice.between(0, 1)));
         let title = if self.dice.chance(90) { "Den" } else { "two\nlines" };
         let capacity = if self.dice.chance(90) { self.dice.between(1, 6) } else { *self.dice.one_of(&[0, 1_000]) };
         let password = self.dice.chance(20).then(|| PASSWORD.to_owned());
@@ -373,11 +403,25 @@ impl Workload<'_> {
         match self.beliefs[client].room {
             Some(room) if self.dice.chance(90) => room,
             Some(_) | None => {
-                let reserved = self.ground.haven.0.max(self.ground.setup.config.open_rooms_max);
-                let rooms = [1, 1, 1, 1, 2, 3, 4, reserved + 1, reserved + 1, reserved + 2, 0];
+                let config = &self.ground.setup.config;
+                let mut rooms: Vec<_> = config.fixed_rooms.iter().map(|room| room.number.0).collect();
+                // Nobody goes into the haven. The first room is where most meet.
+                rooms.pop();
+                rooms.extend([1, 1]);
+                rooms.extend((1..=config.open_rooms_max.min(3)).map(|open| if open == 1 { 1 } else { open + 2 }));
+                // Created rooms have the lowest numbers that are free.
+                rooms.extend((1..=self.created.min(2)).flat_map(|created| [self.reserved() + created; 2]));
+                if self.dice.chance(4) {
+                    rooms = vec![0, self.reserved() + 9];
+                }
                 RoomNumber(*self.dice.one_of(&rooms))
             }
         }
+    }
+
+    /// Rooms that users create are numbered above this.
+    fn reserved(&self) -> u32 {
+        self.ground.haven.0.max(self.ground.setup.config.open_rooms_max)
     }
 
     /// Mostly a client's own account, as far as it is one of those that are used.
@@ -408,7 +452,9 @@ impl Workload<'_> {
     /// Bytes that are no packet, or only the beginning of one, or one of another kind.
     fn bytes(&mut self) -> Vec<u8> {
         let length = self.dice.between(0, 12) as u8;
-        let mut bytes = match self.dice.between(0, 3) {
+        let mut bytes = match self.dice.between(0, 4) {
+            // A packet and something behind it.
+            4 => vec![3, 0, 0, 0, self.dice.between(0, 12) as u8, 1],
             0 => vec![0, 0, 0, 0],
             1 => vec![0xff, 0xff, 0xff, 0x7f],
             _ => vec![length, 0, 0, 0],
