@@ -7,8 +7,10 @@
 pub mod client;
 pub mod codec;
 mod connection;
+mod errands;
 pub mod frame;
 mod hub;
+mod lanes;
 mod login;
 pub mod node;
 mod outbox;
@@ -17,8 +19,11 @@ pub mod redis;
 mod report;
 mod seal;
 pub mod stores;
+mod system;
+mod tasks;
 pub mod transport;
 
+pub use lanes::{Lane, LaneReport, LanesReport};
 pub use pool::PoolReport;
 pub use report::{Report, Traffic};
 pub use seal::password_digest;

@@ -3,8 +3,10 @@
 //! The exit code is 0 if everything held, 1 if something did not, 2 for bad usage, a file that is no scenario included.
 
 mod check;
+mod live;
 mod replay;
 mod run;
+mod shrink;
 mod swarm;
 
 use std::fmt;
@@ -22,6 +24,7 @@ use crate::layers::pure::Pure;
 use crate::layers::turmoil::Turmoil;
 use crate::scenario::tokens::duration_of;
 use crate::scenario::{Scenario, parse};
+use crate::seed;
 
 /// Runs the program with the arguments of this process.
 #[must_use]
@@ -31,7 +34,8 @@ pub fn main() -> ExitCode {
     let mut terminal = Terminal { out: io::stdout().lock(), report: io::stderr().lock() };
     let verdict = match &arguments.command {
         Subcommands::Run(run) => run::run(run, &mut terminal),
-        Subcommands::Check(runs) => check::check(runs, &mut terminal),
+        Subcommands::Check(check) => check::check(check, &mut terminal),
+        Subcommands::Shrink(shrink) => shrink::shrink(shrink, &mut terminal),
         Subcommands::Swarm(swarm) => swarm::swarm(swarm, &mut terminal),
         Subcommands::Replay(replay) => replay::replay(replay, &mut terminal),
     };
@@ -57,7 +61,9 @@ enum Subcommands {
     /// Runs scenarios and says which hold.
     Run(run::Run),
     /// Runs each scenario in two processes with the same seed and compares their traces byte for byte.
-    Check(Runs),
+    Check(check::Check),
+    /// Makes a scenario that does not hold as small as it can be.
+    Shrink(shrink::Shrink),
     /// Searches seed after seed for a run that does not hold: random configuration, workload and faults.
     Swarm(swarm::Swarm),
     /// Runs a seed of a search again, or a scenario file, and shows the end of its trace.
@@ -73,7 +79,7 @@ struct Runs {
     #[arg(long, value_enum, default_value_t = Layer::Pure)]
     layer: Layer,
     /// The root of all randomness: the same seed gives the same run.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, env = seed::VARIABLE, default_value_t = seed::DEFAULT)]
     seed: u64,
 }
 
@@ -98,15 +104,15 @@ impl fmt::Display for Layer {
     }
 }
 
-/// The world of a layer, where nothing has happened yet.
+/// The world of a layer that can be repeated, where nothing has happened yet.
 ///
 /// # Errors
-/// When the layer cannot be set up.
+/// When the layer cannot be set up, or is the live one.
 pub fn world(layer: Layer, scenario: &Scenario, seed: u64) -> anyhow::Result<Box<dyn World>> {
     match layer {
         Layer::Pure => Ok(Box::new(Pure::new(&scenario.setup, seed)?)),
         Layer::Turmoil => Ok(Box::new(Turmoil::for_scenario(scenario, seed)?)),
-        Layer::Live => bail!("the {layer} layer is not built yet"),
+        Layer::Live => bail!("nothing is the same twice on the {layer} layer: it is for `run` alone"),
     }
 }
 

@@ -16,13 +16,15 @@
 //! - A check may come true late, within the step's time.
 //! - The invariants of [`audit`](crate::audit) hold throughout.
 //! - A check that the layer cannot do is skipped alone. After an operation or a fault that it cannot do, nothing that
-//!   follows is certain, so all later steps are skipped too, each by name.
+//!   follows is certain, so all later steps are skipped too, each by name. What of the setup it cannot do is skipped
+//!   alone, as if it stood in line 0.
 //!
 //! A loose scenario (`expect anything`) demands less: an expectation waits for the next packet since the beginning of
 //! its step that matches, all others pass by, nothing is left over in the end, and what makes no sense at its moment is
 //! passed over. `nothing` is still nothing.
 
 mod outcome;
+mod signature;
 
 use std::any::Any;
 use std::collections::{BTreeSet, VecDeque};
@@ -33,6 +35,7 @@ use lobbyd_core::packet::ServerPacket;
 
 use self::outcome::shorten;
 pub use self::outcome::{Kind, Outcome, Skipped, Violation};
+pub use self::signature::Signature;
 use crate::audit::{Auditor, Breach};
 use crate::layers::{Arrival, CannotDo, Failure, World};
 use crate::scenario::{Check, Event, Expected, Operation, Pattern, Scenario, Step};
@@ -40,6 +43,8 @@ use crate::trace::{self, Entry, Trace, What};
 
 /// How long a world may take to become quiet at the end of a step, at most.
 pub const SETTLE: Duration = Duration::from_secs(1);
+/// Why a step is skipped that the layer could do itself.
+pub const FOLLOWS: &str = "it follows what the layer cannot do";
 /// How many lines of the trace a violation shows.
 const TRACE_LINES: usize = 12;
 
@@ -59,6 +64,7 @@ pub fn run(scenario: &Scenario, world: &mut dyn World) -> Outcome {
         step: 0,
         is_astray: false,
     };
+    run.world.left_out().into_iter().for_each(|what| run.skip(what));
     let result = run.steps(&scenario.steps);
     let mut marks = run.world.marks();
     marks.add(run.auditor.marks());
@@ -128,7 +134,7 @@ impl<'a> Run<'a> {
         for (index, step) in steps.iter().enumerate() {
             (self.step, self.line) = (index + 1, step.line);
             if self.is_astray {
-                self.skip("it follows what the layer cannot do".to_owned());
+                self.skip(FOLLOWS.to_owned());
                 continue;
             }
             self.perform(step)?;
@@ -453,7 +459,6 @@ impl<'a> Run<'a> {
     fn violation(&self, kind: Kind, expected: String, arrived: String) -> Violation {
         let mut trace: Vec<_> = self.trace.lines().rev().take(TRACE_LINES).map(shorten).collect();
         trace.reverse();
-        let (expected, arrived) = (shorten(expected), shorten(arrived));
         Violation { kind, line: self.line, step: self.step, expected, arrived, trace, at: self.world.now() }
     }
 }

@@ -239,6 +239,7 @@ fn panic_in_any_task_fails_the_simulation() {
 }
 
 #[test]
+#[expect(clippy::disallowed_types, reason = "the simulation must refuse it")]
 fn simulated_host_cannot_open_a_real_socket() -> Done {
     let mut simulation = simulation();
     simulation.client("somebody", async {

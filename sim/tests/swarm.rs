@@ -1,20 +1,14 @@
-//! A bounded search on both layers, another one for each commit: its first seed comes from `LOBBYD_SEED`, which CI sets
-//! from the commit, and is 1 without it.
+//! A bounded search on both layers, another one for each commit: its first seed is the environment's.
 
-use std::env;
 use std::time::Duration;
 
 use lobbyd_sim::cli::Layer;
 use lobbyd_sim::scenario::{Event, Scenario, Step, parse, print};
+use lobbyd_sim::seed;
 use lobbyd_sim::swarm::{self, Hunt, Progress, Ran, Seeds};
 
 /// No test takes so long; a seed that does is stuck.
 const PATIENCE: Duration = Duration::from_secs(600);
-
-fn first_seed() -> u64 {
-    let given = env::var("LOBBYD_SEED").ok();
-    given.map_or(1, |seed| seed.parse().unwrap_or_else(|_| panic!("LOBBYD_SEED is no whole number: {seed:?}")))
-}
 
 fn search(layer: Layer, first: u64, count: u64) -> Progress {
     let seeds = Seeds { first, count: Some(count), time: None };
@@ -36,20 +30,22 @@ fn play(scenario: &Scenario, layer: Layer, seed: u64) -> Ran {
 
 #[test]
 fn nothing_is_found_on_the_pure_layer() {
-    let progress = search(Layer::Pure, first_seed(), 60);
+    let progress = search(Layer::Pure, seed::from_environment(), 60);
     assert_eq!(progress.seeds, 60);
     assert!(progress.simulated > Duration::from_secs(60 * 30), "only {:?}", progress.simulated);
 }
 
 #[test]
 fn nothing_is_found_on_the_turmoil_layer() {
-    let progress = search(Layer::Turmoil, first_seed(), 3);
+    let progress = search(Layer::Turmoil, seed::from_environment(), 3);
     assert_eq!(progress.seeds, 3);
 }
 
 #[test]
 fn same_seed_is_the_same_run() {
-    for (layer, seed) in [(Layer::Pure, first_seed()), (Layer::Pure, 7), (Layer::Turmoil, first_seed())] {
+    for (layer, seed) in
+        [(Layer::Pure, seed::from_environment()), (Layer::Pure, 7), (Layer::Turmoil, seed::from_environment())]
+    {
         let scenario = swarm::scenario(seed, layer);
         assert_eq!(scenario, swarm::scenario(seed, layer));
         let (one, other) = (play(&scenario, layer, seed), play(&scenario, layer, seed));
@@ -60,7 +56,7 @@ fn same_seed_is_the_same_run() {
 
 #[test]
 fn scenario_read_from_its_file_is_the_same_run() {
-    for seed in first_seed()..first_seed() + 20 {
+    for seed in seed::from_environment()..seed::from_environment() + 20 {
         let scenario = swarm::scenario(seed, Layer::Pure);
         let file = print(&scenario);
         let read = parse(&file).unwrap_or_else(|error| panic!("seed {seed}: {error}"));

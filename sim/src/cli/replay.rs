@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::{Layer, Terminal, Verdict, read};
+use crate::seed;
 use crate::swarm::{self, Ran};
 
 #[derive(Debug, Args)]
@@ -32,7 +33,7 @@ pub(super) fn replay(replay: &Replay, terminal: &mut Terminal<impl Write, impl W
     let layer = replay.layer;
     let (scenario, seed) = match replay.what.parse() {
         Ok(seed) => (swarm::scenario(seed, layer), replay.seed.unwrap_or(seed)),
-        Err(_) => (read(Path::new(&replay.what))?, replay.seed.unwrap_or(1)),
+        Err(_) => (read(Path::new(&replay.what))?, replay.seed.unwrap_or(seed::DEFAULT)),
     };
     let Ran { outcome, simulated } = swarm::execute(&scenario, layer, seed)?;
     let lines: Vec<_> = outcome.trace.lines().collect();

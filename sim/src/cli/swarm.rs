@@ -12,14 +12,19 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::shrink::{self, Shrink};
 use super::{Layer, Terminal, Verdict, duration, quoted};
 use crate::scenario::print;
+use crate::seed;
+use crate::shrink::ATTEMPTS_MAX;
 use crate::swarm::{Finding, Hunt, Progress, Seeds, hunt};
 
 /// How many seeds are run if neither a number nor a time is given.
 const SEEDS: u64 = 100;
 /// A seed that takes this long on the wall clock is stuck: most take well under a second.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How many smaller scenarios are tried on a layer where one run takes a second.
+const SLOW_ATTEMPTS_MAX: u32 = 300;
 /// How often a line is written where no bar can be shown.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -32,7 +37,7 @@ pub(super) struct Swarm {
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
     /// The first seed; the others follow it.
-    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    #[arg(long, value_name = "SEED", env = seed::VARIABLE, default_value_t = seed::DEFAULT)]
     first_seed: u64,
     /// For how long new seeds are begun, such as 60s or 10min.
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
@@ -46,6 +51,9 @@ pub(super) struct Swarm {
     /// Where the scenarios of runs that do not hold are written.
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     out: PathBuf,
+    /// Leaves those scenarios as long as they are.
+    #[arg(long)]
+    no_shrink: bool,
     /// Fails if one of the hard cases was never reached.
     #[arg(long)]
     require_marks: bool,
@@ -106,6 +114,11 @@ fn report(finding: &Finding, swarm: &Swarm, terminal: &mut Terminal<impl Write, 
     }
     writeln!(out, "  {} steps are written to {}; to see it again:", scenario.steps.len(), file.display())?;
     writeln!(out, "  lobbyd-sim run {} --layer {layer} --seed {seed}", quoted(&file))?;
+    if !swarm.no_shrink {
+        let attempts = if layer == Layer::Pure { ATTEMPTS_MAX } else { SLOW_ATTEMPTS_MAX };
+        let shrink = Shrink { file, layer, seed: *seed, output: None, attempts };
+        shrink::shrink(&shrink, terminal).context("it cannot be made smaller")?;
+    }
     Ok(())
 }
 

@@ -4,8 +4,14 @@
 //! arrived. So a layer is a loop around an event queue (`pure`), around a simulated network (`turmoil`), or around real
 //! sockets (`live`).
 
+#[expect(clippy::disallowed_types, reason = "the one layer that opens sockets")]
+pub mod live;
 pub mod pure;
 pub mod turmoil;
+
+mod clients;
+mod line;
+mod speech;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -60,6 +66,11 @@ pub trait World {
     /// The hard cases that only the layer can tell; none where it cannot look inside.
     fn marks(&self) -> Marks {
         Marks::default()
+    }
+
+    /// What of the setup this layer cannot do, and leaves out: each is reported as skipped.
+    fn left_out(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// What has arrived at a client and was not looked at yet, in order.

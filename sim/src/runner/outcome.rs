@@ -57,11 +57,11 @@ pub struct Violation {
     pub line: u32,
     /// Which step, counted from 1.
     pub step: usize,
-    /// What was expected, and where.
+    /// What was expected, and where, at any length.
     pub expected: String,
-    /// What came instead.
+    /// What came instead, at any length.
     pub arrived: String,
-    /// The last lines of the trace.
+    /// The last lines of the trace, shortened.
     pub trace: Vec<String>,
     /// When, in the world's time.
     pub at: Duration,
@@ -74,8 +74,8 @@ impl fmt::Display for Violation {
             line => write!(f, "line {line} (step {})", self.step)?,
         }
         writeln!(f, " does not hold, at {} s", trace::seconds(self.at))?;
-        writeln!(f, "  expected: {}", self.expected)?;
-        write!(f, "  arrived:  {}", self.arrived)?;
+        writeln!(f, "  expected: {}", shorten(self.expected.clone()))?;
+        write!(f, "  arrived:  {}", shorten(self.arrived.clone()))?;
         if !self.trace.is_empty() {
             write!(f, "\n  before that:")?;
         }

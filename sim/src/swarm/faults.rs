@@ -63,8 +63,6 @@ impl Weather {
         let mut dice = Dice::derived(seed, "faults");
         let percent = *dice.one_of(&[0, 2, 5, 10, 25]);
         let is_possible = |kind: Kind| match kind {
-            // On turmoil every host has a turn in every tick.
-            Kind::Stall => ground.is_pure,
             Kind::RedisCrash
             | Kind::RedisFreeze
             | Kind::RedisSlow
@@ -79,7 +77,8 @@ impl Weather {
             | Kind::Crash
             | Kind::Drain
             | Kind::Stop
-            | Kind::CloseUser => true,
+            | Kind::CloseUser
+            | Kind::Stall => true,
         };
         let possible = KINDS.into_iter().filter(|(kind, _)| is_possible(*kind));
         let kinds: Vec<_> = possible.filter(|_| dice.chance(60)).collect();

@@ -27,7 +27,7 @@ pub(super) fn ground(dice: &mut Dice, is_pure: bool) -> Ground {
     let (config, room_passwords) = config(dice, count);
     let is_listed = store == Store::Listed;
     // In Redis accounts are tokens, which say nothing more about their users.
-    let has_nicknames = is_listed && dice.chance(40);
+    let has_nicknames = is_listed && dice.chance(60);
     let has_administrator = is_listed && dice.chance(30);
     let account = |(index, name): (usize, &String)| Account {
         user: name.parse().expect("these are good names"),
@@ -56,7 +56,7 @@ pub(super) fn ground(dice: &mut Dice, is_pure: bool) -> Ground {
 /// is full after a few seconds, and the haven holds everybody.
 fn config(dice: &mut Dice, clients: u32) -> (Config, Vec<(RoomNumber, String)>) {
     let usual = Config::default();
-    let frame_bytes_max = if dice.chance(50) { dice.between(1024, 4096) } else { usual.frame_bytes_max };
+    let frame_bytes_max = if dice.chance(60) { frame_bytes(dice) } else { usual.frame_bytes_max };
     let outbox_bytes_min = (2 * frame_bytes_max).max(6 * 1024);
     let secs = |count: u32| Duration::from_secs(count.into());
     let policies = [DuplicateLogin::Reject, DuplicateLogin::NewestWins, DuplicateLogin::Allow];
@@ -136,4 +136,10 @@ fn fixed_rooms(dice: &mut Dice, clients: u32, config: &mut Config) -> Vec<(RoomN
 /// Some at once, and one more again and again within some seconds.
 fn rate(dice: &mut Dice, burst_min: u32, burst_max: u32) -> Rate {
     Rate { burst: dice.between(burst_min, burst_max), interval: dice.millis(100, 2_000) }
+}
+
+/// Often so few that a list of many users comes in parts.
+fn frame_bytes(dice: &mut Dice) -> u32 {
+    let most = *dice.one_of(&[1_100, 4_096]);
+    dice.between(1_024, most)
 }

@@ -9,7 +9,7 @@ use super::dice::Dice;
 use super::faults::Weather;
 use super::setup::PASSWORD;
 use super::{Ground, Script, doing, step};
-use crate::scenario::{Event, Operation};
+use crate::scenario::{Event, Fault, Operation, Store};
 
 /// What can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +47,13 @@ enum Kind {
     Rush,
     /// Somebody connects and says everything at once, without waiting for any answer.
     Pipeline,
+    /// Somebody opens a room, others come, and the owner throws one out or goes.
+    Club,
+    /// A daemon is cut off from Redis for longer than a lease lives, and its users come to another one.
+    Usurp,
 }
 
-const KINDS: [(Kind, u32); 28] = [
+const KINDS: [(Kind, u32); 30] = [
     (Kind::Arrive, 30),
     (Kind::Connect, 3),
     (Kind::Hello, 3),
@@ -78,6 +82,8 @@ const KINDS: [(Kind, u32); 28] = [
     (Kind::Race, 5),
     (Kind::Rush, 4),
     (Kind::Pipeline, 4),
+    (Kind::Club, 8),
+    (Kind::Usurp, 1),
 ];
 
 impl Kind {
@@ -97,9 +103,15 @@ impl Kind {
             | Self::Vanish
             | Self::StopReading
             | Self::ResumeReading => belief.is_connected,
-            Self::Arrive | Self::Connect | Self::Flood | Self::Deafen | Self::Race | Self::Rush | Self::Pipeline => {
-                true
-            }
+            Self::Arrive
+            | Self::Connect
+            | Self::Flood
+            | Self::Deafen
+            | Self::Race
+            | Self::Rush
+            | Self::Pipeline
+            | Self::Club
+            | Self::Usurp => true,
         }
     }
 }
@@ -160,6 +172,8 @@ impl Workload<'_> {
             Kind::Race => self.race(client, script),
             Kind::Rush => self.rush(script),
             Kind::Pipeline => self.pipeline(client, script),
+            Kind::Club => self.club(client, script),
+            Kind::Usurp => self.usurp(script),
             Kind::Flood => {
                 let (client, times) = (self.member(client), self.dice.between(20, 120));
                 let name = self.ground.clients[client].clone();
@@ -257,7 +271,9 @@ impl Workload<'_> {
             | Kind::Deafen
             | Kind::Race
             | Kind::Rush
-            | Kind::Pipeline => Operation::RoomChat { room, text: self.text() },
+            | Kind::Pipeline
+            | Kind::Club
+            | Kind::Usurp => Operation::RoomChat { room, text: self.text() },
         }
     }
 
@@ -361,6 +377,88 @@ impl Workload<'_> {
         script.push(Event::Together(logins));
     }
 
+    /// Comes in and leaves its room for the lobby.
+    fn come_to_the_lobby(&mut self, client: usize, script: &mut Script) {
+        if self.beliefs[client].user.is_none() {
+            self.arrive(client, script);
+        }
+        if let Some(room) = self.beliefs[client].room.take() {
+            script.client(&self.ground.clients[client], Operation::RoomLeave { room });
+        }
+    }
+
+    fn club(&mut self, owner: usize, script: &mut Script) {
+        self.come_to_the_lobby(owner, script);
+        let open = self.ground.setup.config.open_rooms_max;
+        // Rooms that open by being entered begin above the fixed ones.
+        let operation =
+            if open > 3 && self.dice.chance(40) { self.enter(owner, RoomNumber(open)) } else { self.create(owner) };
+        script.client(&self.ground.clients[owner], operation);
+        let Some(room) = self.beliefs[owner].room else { return };
+        self.wait_for_answer(script);
+        let mut guests = Vec::new();
+        for _ in 0..self.dice.between(1, 3) {
+            let guest = self.dice.index(self.ground.clients.len());
+            if guest != owner {
+                self.come_to_the_lobby(guest, script);
+                self.beliefs[guest].room = Some(room);
+                let password = Some(PASSWORD.to_owned());
+                script.client(&self.ground.clients[guest], Operation::RoomEnter { room, password });
+                guests.push(guest);
+            }
+        }
+        self.wait_for_answer(script);
+        for guest in guests {
+            if self.dice.chance(50) {
+                let (client, ban) = (self.ground.clients[guest].clone(), self.dice.chance(60));
+                script.client(&self.ground.clients[owner], Operation::Kick { room, client, ban });
+                // Where the guest still believes to be decides whether it tries to come back.
+                self.beliefs[guest].room = None;
+                if self.dice.chance(60) {
+                    self.wait_for_answer(script);
+                    let password = Some(PASSWORD.to_owned());
+                    script.client(&self.ground.clients[guest], Operation::RoomEnter { room, password });
+                }
+            }
+        }
+        if self.dice.chance(40) {
+            self.beliefs[owner].room = None;
+            script.client(&self.ground.clients[owner], Operation::RoomLeave { room });
+        }
+    }
+
+    fn usurp(&mut self, script: &mut Script) {
+        let daemons = &self.ground.setup.daemons;
+        if self.ground.setup.store != Store::Redis || daemons.len() < 2 {
+            return;
+        }
+        let (old, new) = (daemons[0].clone(), daemons[1].clone());
+        let client = self.dice.index(self.ground.clients.len());
+        let usurper = self.dice.index(self.ground.clients.len());
+        let user = self.user(client);
+        self.come_to(client, &old, user, script);
+        let (from, to) = (old, "redis".to_owned());
+        script.broken.push((from.clone(), to.clone()));
+        script.push(Event::Fault(Fault::Partition { from: from.clone(), to: to.clone(), one_way: false }));
+        let outage = self.dice.millis(2_500, 6_000);
+        script.advance(outage);
+        self.come_to(usurper, &new, user, script);
+        if self.dice.chance(80) {
+            script.push(Event::Fault(Fault::Repair { from, to }));
+        }
+    }
+
+    /// Comes to this daemon as this user.
+    fn come_to(&mut self, client: usize, daemon: &str, user: usize, script: &mut Script) {
+        let name = self.ground.clients[client].clone();
+        script.client(&name, Operation::Connect { daemon: daemon.to_owned() });
+        script.client(&name, Operation::Hello { version: PROTOCOL_VERSION });
+        self.beliefs[client] = Belief { is_connected: true, is_greeted: true, ..Belief::default() };
+        let login = self.login(client, user);
+        script.client(&name, login);
+        self.wait_for_answer(script);
+    }
+
     fn rush(&mut self, script: &mut Script) {
         let room = self.room(0);
         let mut entering = Vec::new();
@@ -389,9 +487,11 @@ impl Workload<'_> {
     }
 
     fn create(&mut self, client: usize) -> Operation {
-        // Where one is then is a guess.
+        // The lowest number that seems to be free.
         self.created += 1;
-        self.beliefs[client].room = Some(RoomNumber(self.reserved() + 1 + self.dice.between(0, 1)));
+        let is_free = |number: &u32| self.beliefs.iter().all(|belief| belief.room != Some(RoomNumber(*number)));
+        let number = (self.reserved() + 1..).find(is_free).unwrap_or_default();
+        self.beliefs[client].room = Some(RoomNumber(number));
         let title = if self.dice.chance(90) { "Den" } else { "two\nlines" };
         let capacity = if self.dice.chance(90) { self.dice.between(1, 6) } else { *self.dice.one_of(&[0, 1_000]) };
         let password = self.dice.chance(20).then(|| PASSWORD.to_owned());

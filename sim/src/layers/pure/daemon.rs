@@ -28,6 +28,7 @@ use super::stream::{Down, Phase, Reader, Up};
 use super::wire::{Wire, frame_bytes};
 use crate::layers::Failure;
 use crate::marks::Mark;
+use crate::model::{Model, Stimulus};
 use crate::scenario::Check;
 
 /// How long a closed session may take to receive its last packets (DESIGN section 4).
@@ -64,7 +65,8 @@ pub(super) struct Daemon {
     timer_at: Option<u64>,
     seals: Seals,
     scratch: Vec<u8>,
-    checks: bool,
+    /// What the engine is compared with, if it is checked at all.
+    model: Option<Model>,
     talk_unchecked: u32,
 }
 
@@ -81,6 +83,7 @@ impl Daemon {
     pub(super) fn new(index: u32, name: &str, config: Config, key: [u8; 16], seed: u64, checks: bool) -> Self {
         let mut random = Random::derived(seed, &format!("engine of {name}"));
         let engine = Engine::new(config.clone(), random.next(), Instant::ZERO);
+        let model = checks.then(|| Model::new(&config));
         let slots_max = config.sessions_max.saturating_add(SPARE_SLOTS);
         Self {
             name: name.to_owned(),
@@ -99,7 +102,7 @@ impl Daemon {
             timer_at: None,
             seals: Seals::new(key),
             scratch: Vec::new(),
-            checks,
+            model,
             talk_unchecked: 0,
         }
     }
@@ -119,6 +122,7 @@ impl Daemon {
     pub(super) fn restart(&mut self, now: u64) {
         self.state = State::Running;
         self.engine = Engine::new(self.config.clone(), self.random.next(), Instant::ZERO);
+        self.model = self.model.is_some().then(|| Model::new(&self.config));
         // Of a daemon that has ended they are empty, and one that has crashed has lost them.
         self.slots.clear();
         (self.started_at, self.last_turn_at) = (now, Instant::ZERO);
@@ -177,8 +181,9 @@ impl Daemon {
         }
         let now = self.begin_turn(wire, stores)?;
         self.engine.handle_timeout(now, &mut self.actions);
+        self.compare(now, Stimulus::Timeout)?;
         self.carry_out(wire, stores);
-        if self.checks {
+        if self.model.is_some() {
             self.check_engine("a deadline")?;
         }
         self.end_turn(wire, stores)
@@ -363,17 +368,26 @@ impl Daemon {
     }
 
     fn step(&mut self, now: Instant, input: Input<'_>, wire: &mut Wire, stores: &mut Stores) -> Result<(), Failure> {
-        let shown = self.is_to_be_checked(&input).then(|| input.clone());
+        let shown = self.model.is_some().then(|| input.clone());
         let verdict_of = self.notice(&input, wire);
         self.engine.handle_input(now, input, &mut self.actions);
         if let Some(ticket) = verdict_of {
             notice_stale_lease(ticket, &self.actions, wire);
         }
+        let Some(input) = shown else {
+            self.carry_out(wire, stores);
+            return Ok(());
+        };
+        self.compare(now, Stimulus::Input(&input))?;
         self.carry_out(wire, stores);
-        match shown {
-            Some(input) => self.check_engine(input),
-            None => Ok(()),
-        }
+        if self.is_to_be_checked(&input) { self.check_engine(input) } else { Ok(()) }
+    }
+
+    /// Holds what the engine has just done against the model.
+    fn compare(&mut self, now: Instant, what: Stimulus<'_>) -> Result<(), Failure> {
+        let Some(model) = &mut self.model else { return Ok(()) };
+        let compared = model.check(now, what, &self.actions);
+        compared.map_err(|mismatch| Failure(format!("of the engine of {} {mismatch}, after {what:?}", self.name)))
     }
 
     /// Counts the hard cases that an input is; the login of which it is the verdict.
@@ -417,11 +431,15 @@ impl Daemon {
         if is_due {
             self.talk_unchecked = 0;
         }
-        self.checks && is_due
+        is_due
     }
 
     fn check_engine(&self, after: impl std::fmt::Debug) -> Result<(), Failure> {
-        self.engine.check().map_err(|what| Failure(format!("in the engine of {} {what}, after {after:?}", self.name)))
+        let name = &self.name;
+        self.engine.check().map_err(|what| Failure(format!("in the engine of {name} {what}, after {after:?}")))?;
+        let Some(model) = &self.model else { return Ok(()) };
+        let counted = model.check_counts(self.engine.counts());
+        counted.map_err(|mismatch| Failure(format!("in the engine of {name} {mismatch}, after {after:?}")))
     }
 
     /// Carries out the engine's actions, in their order.

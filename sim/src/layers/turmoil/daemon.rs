@@ -1,9 +1,12 @@
 //! A daemon on its host: the production node, with production stores where the scenario has them in Redis.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use lobbyd_core::config::Config;
@@ -16,7 +19,8 @@ use lobbyd_net::password_digest;
 use lobbyd_net::redis::{Link, LinkConfig, LinkState, PresenceConfig, RedisAccounts, RedisPresence};
 use lobbyd_net::stores::{Accounts, Presence};
 use lobbyd_net::transport::Listener;
-use tokio::time::{sleep, timeout};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::redis_host;
 use super::seeds::Seeds;
@@ -45,6 +49,10 @@ pub(super) struct Daemon {
     seeds: Seeds,
     starts: Cell<u32>,
     state: RefCell<State>,
+    /// Until when its process does not run, in the simulation's time.
+    stalled_until: Cell<Duration>,
+    /// Whether something waits for its process to go on.
+    is_missed: Cell<bool>,
 }
 
 /// What has become of a daemon.
@@ -106,6 +114,8 @@ impl Daemon {
             seeds,
             starts: Cell::new(0),
             state: RefCell::new(State::Starting),
+            stalled_until: Cell::default(),
+            is_missed: Cell::default(),
         }
     }
 
@@ -114,6 +124,13 @@ impl Daemon {
     /// # Errors
     /// When it cannot listen.
     pub(super) async fn run(self: Rc<Self>) -> Result<(), Box<dyn std::error::Error>> {
+        self.stall(Duration::ZERO);
+        // All tasks of the process are in here, so that none of them runs while it is stopped.
+        let tasks = LocalSet::new();
+        self.unless_stalled(tasks.run_until(self.live())).await
+    }
+
+    async fn live(&self) -> Result<(), Box<dyn std::error::Error>> {
         let start = self.starts.get();
         self.starts.set(start + 1);
         let seeds = self.seeds.of(&format!("{} start {start}", self.name));
@@ -142,9 +159,41 @@ impl Daemon {
         Ok(())
     }
 
+    /// Runs a process, but not while it is stopped. What happens to it in the meantime (bytes, the ends of timers) is
+    /// there when it goes on, all at once.
+    async fn unless_stalled<T>(&self, process: impl Future<Output = T>) -> T {
+        let mut process = pin!(process);
+        let mut alarm = pin!(sleep(Duration::ZERO));
+        poll_fn(|context| {
+            let left = self.stalled_until.get().saturating_sub(turmoil::sim_elapsed().unwrap_or_default());
+            self.is_missed.set(!left.is_zero());
+            if !left.is_zero() {
+                alarm.as_mut().reset(Instant::now() + left);
+                // It wakes this task, and has nothing to say but that.
+                if alarm.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+            process.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// Stops the process until that time of the simulation.
+    pub(super) fn stall(&self, until: Duration) {
+        self.stalled_until.set(until);
+        self.is_missed.set(false);
+    }
+
+    /// Whether its process is stopped while something waits for it.
+    pub(super) fn is_missed(&self) -> bool {
+        self.is_missed.get()
+    }
+
     /// Says that the process is gone, and lets go of what it held.
     pub(super) fn crashed(&self) {
         self.state.replace(State::Crashed);
+        self.stall(Duration::ZERO);
     }
 
     /// Says that the process is about to be there again.
