@@ -98,5 +98,5 @@ fn search_reaches_its_hard_cases() {
     // Of fixed seeds: that they reach much is a property of the makers, not of the server.
     let progress = search(Layer::Pure, 1, 150);
     let unreached = progress.marks.unreached(true);
-    assert!(unreached.len() <= 6, "never reached: {unreached:?}");
+    assert!(unreached.len() <= 3, "never reached: {unreached:?}");
 }

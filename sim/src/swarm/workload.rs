@@ -116,6 +116,11 @@ impl Kind {
     }
 }
 
+/// What the transport takes for a client that does not read.
+const SOCKET_BYTES: u32 = 64 * 1024;
+/// Where texts are so short that it takes more of them, nobody is deafened.
+const SPEECHES_MAX: u32 = 400;
+
 /// Where a client is, if everything that it asked for has come true.
 #[derive(Clone, Default)]
 struct Belief {
@@ -332,24 +337,29 @@ impl Workload<'_> {
 
     /// One does not read, and the others say more than the transport and its outbox hold.
     fn deafen(&mut self, client: usize, script: &mut Script) {
-        let deaf = self.ground.clients[client].clone();
-        script.client(&deaf, Operation::StopReading);
+        let deaf = self.member(client);
+        let Some(room) = self.beliefs[deaf].room else { return self.arrive(client, script) };
         let config = &self.ground.setup.config;
         let length = config.text_bytes_max.min(1_900);
-        let count = (80 * 1024 + config.outbox_bytes_max) / length;
-        let speaker = self.member(client);
-        let room = self.room(speaker);
-        // The shortest texts would take thousands of packets.
-        for _ in 0..count.min(if self.ground.is_pure { 400 } else { 150 }) {
+        let count = (SOCKET_BYTES + config.outbox_bytes_max) / length + 5;
+        let others = |other: &usize| *other != deaf && self.beliefs[*other].room == Some(room);
+        let speakers: Vec<_> = (0..self.beliefs.len()).filter(others).collect();
+        if speakers.is_empty() || count > SPEECHES_MAX {
+            return self.rush(script);
+        }
+        script.client(&self.ground.clients[deaf], Operation::StopReading);
+        let round = config.flood.burst / 2 * speakers.len() as u32;
+        for (spoken, speaker) in (1..=count).zip(speakers.iter().cycle()) {
             let text = vec![b'x'; length as usize];
-            script.client(&self.ground.clients[speaker], Operation::RoomChat { room, text });
-            if self.dice.chance(20) {
-                script.advance(config.flood.interval * 6);
+            script.client(&self.ground.clients[*speaker], Operation::RoomChat { room, text });
+            if spoken % round == 0 {
+                script.advance(config.flood.interval * (config.flood.burst / 2));
             }
         }
-        script.advance(Duration::from_millis(500));
+        let pause = self.dice.millis(0, 900);
+        script.advance(pause);
         if self.dice.chance(70) {
-            script.client(&deaf, Operation::ResumeReading);
+            script.client(&self.ground.clients[deaf], Operation::ResumeReading);
         }
     }
 
