@@ -114,7 +114,7 @@ impl Watched {
     }
 
     #[track_caller]
-    fn breaks(&self, invariant: &str) {
+    fn breaks(&self, invariant: Invariant) {
         let breach = self.breach.as_ref().expect("it is found");
         assert_eq!(breach.invariant, invariant, "{breach}");
     }
@@ -179,26 +179,26 @@ fn request_is_answered_once_and_in_its_turn() {
     twice.hears("alice", pong(1, Code::NotLoggedIn));
     twice.holds();
     twice.hears("alice", pong(1, Code::NotLoggedIn));
-    twice.breaks(ONE_RESPONSE);
+    twice.breaks(Invariant::OneResponse);
 
     let mut passed_over = watched(Setup::default());
     passed_over.connects("alice");
     passed_over.does("alice", &chat("hello"));
     passed_over.does("alice", &Operation::Logout);
     passed_over.hears("alice", pong(2, Code::NotLoggedIn));
-    passed_over.breaks(ONE_RESPONSE);
+    passed_over.breaks(Invariant::OneResponse);
 
     let mut never = watched(Setup::default());
     never.connects("alice");
     never.does("alice", &Operation::Logout);
     never.is_quiet();
-    never.breaks(ONE_RESPONSE);
+    never.breaks(Invariant::OneResponse);
 
     let mut other = watched(Setup::default());
     other.connects("alice");
     other.does("alice", &chat("hello"));
     other.hears("alice", pong(1, Code::NotLoggedIn));
-    other.breaks(ONE_RESPONSE);
+    other.breaks(Invariant::OneResponse);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn login_may_wait_but_not_for_ever() {
     run.holds();
     run.at = Duration::from_secs(60);
     run.is_quiet();
-    run.breaks(ONE_RESPONSE);
+    run.breaks(Invariant::OneResponse);
 }
 
 #[test]
@@ -220,20 +220,20 @@ fn nothing_comes_before_the_welcome_or_after_the_end() {
     let mut early = watched(Setup::default());
     early.does("alice", &Operation::Connect { daemon: "server".to_owned() });
     early.hears("alice", ServerPacket::Ping { nonce: 1 });
-    early.breaks(BEGIN_AND_END);
+    early.breaks(Invariant::BeginAndEnd);
 
     let mut late = watched(Setup::default());
     late.connects("alice");
     late.meets("alice", &Arrival::Closed);
     late.holds();
     late.hears("alice", ServerPacket::Ping { nonce: 1 });
-    late.breaks(BEGIN_AND_END);
+    late.breaks(Invariant::BeginAndEnd);
 
     let mut behind = watched(Setup::default());
     behind.connects("alice");
     behind.hears("alice", ServerPacket::Closing { reason: CloseReason::Silent });
     behind.hears("alice", ServerPacket::Ping { nonce: 1 });
-    behind.breaks(BEGIN_AND_END);
+    behind.breaks(Invariant::BeginAndEnd);
 }
 
 #[test]
@@ -243,29 +243,29 @@ fn lost_doubled_and_misdirected_chats_are_found() {
     lost.hears("alice", chatted(3, 3));
     lost.holds();
     lost.is_quiet();
-    lost.breaks(ROOM_ORDER);
+    lost.breaks(Invariant::RoomOrder);
 
     let mut gap = two_in_a_room();
     gap.does("alice", &chat("hello"));
     gap.hears("bob", notify(4, "alice", "hello"));
-    gap.breaks(ROOM_ORDER);
+    gap.breaks(Invariant::RoomOrder);
 
     let mut doubled = two_in_a_room();
     doubled.does("alice", &chat("hello"));
     doubled.hears("bob", notify(3, "alice", "hello"));
     doubled.hears("bob", notify(4, "alice", "hello"));
-    doubled.breaks(TEXTS);
+    doubled.breaks(Invariant::Texts);
 
     let mut stranger = two_in_a_room();
     stranger.comes("carol");
     stranger.does("alice", &chat("hello"));
     stranger.hears("carol", notify(3, "alice", "hello"));
-    stranger.breaks(ROOM_ORDER);
+    stranger.breaks(Invariant::RoomOrder);
 
     let mut own = two_in_a_room();
     own.does("alice", &chat("hello"));
     own.hears("alice", notify(3, "alice", "hello"));
-    own.breaks(ROOM_ORDER);
+    own.breaks(Invariant::RoomOrder);
 }
 
 #[test]
@@ -273,21 +273,21 @@ fn altered_and_refused_texts_are_found() {
     let mut altered = two_in_a_room();
     altered.does("alice", &chat("hello"));
     altered.hears("bob", notify(3, "alice", "hallo"));
-    altered.breaks(TEXTS);
+    altered.breaks(Invariant::Texts);
 
     let mut refused = two_in_a_room();
     refused.does("alice", &chat("hello"));
     refused.hears("bob", notify(3, "alice", "hello"));
     let refusal = ServerPacket::RoomChatResponse { request: RequestId(3), result: Err(Code::Flooding) };
     refused.hears("alice", refusal);
-    refused.breaks(TEXTS);
+    refused.breaks(Invariant::Texts);
 
     // The speaker is answered first, and another hears something else as the same change.
     let mut other = two_in_a_room();
     other.does("alice", &chat("hello"));
     other.hears("alice", chatted(3, 3));
     other.hears("bob", notify(3, "alice", "good bye"));
-    other.breaks(TEXTS);
+    other.breaks(Invariant::Texts);
 }
 
 #[test]
@@ -298,16 +298,16 @@ fn membership_that_members_see_differently_is_found() {
     missing.enters("alice", 1, &["alice"]);
     missing.enters("bob", 2, &["bob"]);
     missing.is_told_of("alice", 2, "bob");
-    missing.breaks(MEMBERSHIP);
+    missing.breaks(Invariant::Membership);
 
     let mut twice = watched(Setup::default());
     twice.comes("alice");
     twice.enters("alice", 1, &["alice", "alice"]);
-    twice.breaks(MEMBERSHIP);
+    twice.breaks(Invariant::Membership);
 
     let mut again = two_in_a_room();
     again.is_told_of("alice", 3, "bob");
-    again.breaks(MEMBERSHIP);
+    again.breaks(Invariant::Membership);
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn member_whose_connection_is_over_is_a_ghost() {
     let mut ghost = two_in_a_room();
     ghost.does("bob", &Operation::Close);
     ghost.is_quiet();
-    ghost.breaks(MEMBERSHIP);
+    ghost.breaks(Invariant::Membership);
 
     // Of one that was cut off the server may know nothing yet.
     let mut cut = two_in_a_room();
@@ -337,7 +337,7 @@ fn owner_is_the_longest_standing_member() {
     let cause = LeaveCause::LoggedOut;
     let (user, owner) = (id("carol"), Some(id("alice")));
     run.hears("alice", ServerPacket::RoomLeaveUserNotify { room, sequence: 10, user, cause, owner });
-    run.breaks(MEMBERSHIP);
+    run.breaks(Invariant::Membership);
 }
 
 #[test]
@@ -351,8 +351,8 @@ fn user_who_is_online_twice_is_found_unless_that_is_allowed() {
         run.is_quiet();
         run
     };
-    twice(DuplicateLogin::Reject).breaks(ONE_SESSION);
-    twice(DuplicateLogin::NewestWins).breaks(ONE_SESSION);
+    twice(DuplicateLogin::Reject).breaks(Invariant::OneSession);
+    twice(DuplicateLogin::NewestWins).breaks(Invariant::OneSession);
     twice(DuplicateLogin::Allow).holds();
 }
 
@@ -374,7 +374,7 @@ fn user_who_is_online_at_two_daemons_is_found_while_leases_are_valid() {
         run.is_quiet();
         run
     };
-    twice(None).breaks(ONE_SESSION);
+    twice(None).breaks(Invariant::OneSession);
     twice(Some(Fault::Redis(RedisFault::RestartEmpty))).holds();
 }
 
@@ -396,14 +396,14 @@ fn direct_message_reaches_its_user_once() {
     once.hears("bob", whisper("psst"));
     once.holds();
     once.hears("bob", whisper("psst"));
-    once.breaks(TEXTS);
+    once.breaks(Invariant::Texts);
     let mut other = said();
     other.hears("bob", whisper("pssst"));
-    other.breaks(TEXTS);
+    other.breaks(Invariant::Texts);
     let mut to_another = said();
     to_another.comes("carol");
     to_another.hears("carol", whisper("psst"));
-    to_another.breaks(TEXTS);
+    to_another.breaks(Invariant::Texts);
 }
 
 #[test]

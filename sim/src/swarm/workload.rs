@@ -187,15 +187,35 @@ impl Workload<'_> {
                     script.client(&name, operation);
                 }
             }
-            simple => {
+            Kind::Hello
+            | Kind::Login
+            | Kind::WrongLogin
+            | Kind::Logout
+            | Kind::List
+            | Kind::Create
+            | Kind::Enter
+            | Kind::Leave
+            | Kind::Chat
+            | Kind::BadChat
+            | Kind::Tell
+            | Kind::Kick
+            | Kind::Ping
+            | Kind::Raw
+            | Kind::WrongHello
+            | Kind::HalfClose
+            | Kind::Close
+            | Kind::Reset
+            | Kind::Vanish
+            | Kind::StopReading
+            | Kind::ResumeReading => {
                 // Mostly one of those for whom it makes sense; if there is none, somebody may come.
-                let able = |belief: &Belief| simple.makes_sense_for(belief);
+                let able = |belief: &Belief| kind.makes_sense_for(belief);
                 let client = if self.dice.chance(90) { self.one_who(able) } else { Some(client) };
                 let Some(client) = client else {
                     let client = self.dice.index(self.ground.clients.len());
                     return self.arrive(client, script);
                 };
-                let operation = self.operation(simple, client);
+                let operation = self.operation(kind, client);
                 script.client(&self.ground.clients[client], operation);
             }
         }
