@@ -357,22 +357,26 @@ impl Workload<'_> {
 
     /// One does not read, and the others say more than the transport and its outbox hold.
     fn deafen(&mut self, client: usize, script: &mut Script) {
-        let deaf = self.member(client);
-        let Some(room) = self.beliefs[deaf].room else { return self.arrive(client, script) };
+        let (deaf, speaker) = (client, self.dice.index(self.ground.clients.len()));
         let config = &self.ground.setup.config;
         let length = config.text_bytes_max.min(1_900);
         let count = (SOCKET_BYTES + config.outbox_bytes_max) / length + 5;
-        let others = |other: &usize| *other != deaf && self.beliefs[*other].room == Some(room);
-        let speakers: Vec<_> = (0..self.beliefs.len()).filter(others).collect();
-        if speakers.is_empty() || count > SPEECHES_MAX {
+        if deaf == speaker || count > SPEECHES_MAX {
             return self.rush(script);
         }
+        let room = RoomNumber(1);
+        for client in [deaf, speaker] {
+            self.come_to_the_lobby(client, script);
+            self.beliefs[client].room = Some(room);
+            let password = Some(PASSWORD.to_owned());
+            script.client(&self.ground.clients[client], Operation::RoomEnter { room, password });
+        }
+        self.wait_for_answer(script);
         script.client(&self.ground.clients[deaf], Operation::StopReading);
-        let round = config.flood.burst / 2 * speakers.len() as u32;
-        for (spoken, speaker) in (1..=count).zip(speakers.iter().cycle()) {
+        for spoken in 1..=count {
             let text = vec![b'x'; length as usize];
-            script.client(&self.ground.clients[*speaker], Operation::RoomChat { room, text });
-            if spoken % round == 0 {
+            script.client(&self.ground.clients[speaker], Operation::RoomChat { room, text });
+            if spoken % (config.flood.burst / 2) == 0 {
                 script.advance(config.flood.interval * (config.flood.burst / 2));
             }
         }
