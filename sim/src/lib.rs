@@ -20,5 +20,6 @@ pub mod scenario;
 pub mod seed;
 pub mod show;
 pub mod shrink;
+pub mod swarm;
 pub mod trace;
 pub mod traffic;

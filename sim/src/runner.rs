@@ -425,7 +425,7 @@ impl<'a> Run<'a> {
     }
 
     fn breached(&self, Breach { invariant, what }: Breach) -> Violation {
-        self.violation(Kind::Invariant(invariant), invariant.to_owned(), what)
+        self.violation(Kind::Invariant(invariant), invariant.to_string(), what)
     }
 
     fn seat(&mut self, client: &str) -> &mut Seat<'a> {

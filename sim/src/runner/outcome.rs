@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::audit::Invariant;
 use crate::marks::Marks;
 use crate::trace::{self, Trace};
 
@@ -39,7 +40,7 @@ pub enum Kind {
     /// A check of a daemon did not come true in its time.
     Check,
     /// An invariant of [`audit`](crate::audit) does not hold: which one.
-    Invariant(&'static str),
+    Invariant(Invariant),
     /// Something inside the world has failed: an assertion, an invariant.
     World,
     /// Something inside the world has panicked.
