@@ -5,6 +5,7 @@
 mod check;
 mod live;
 mod run;
+mod show;
 mod shrink;
 
 use std::fmt;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
         Subcommands::Run(run) => run::run(run, &mut terminal),
         Subcommands::Check(check) => check::check(check, &mut terminal),
         Subcommands::Shrink(shrink) => shrink::shrink(shrink, &mut terminal),
+        Subcommands::Show(show) => show::show(show, &mut terminal),
     };
     match verdict {
         Ok(verdict) => verdict.into(),
@@ -58,6 +60,8 @@ enum Subcommands {
     Check(check::Check),
     /// Makes a scenario that does not hold as small as it can be.
     Shrink(shrink::Shrink),
+    /// Runs a scenario and draws what happened, as a page for a browser or a mermaid diagram.
+    Show(show::Show),
 }
 
 #[derive(Debug, Args)]

@@ -18,5 +18,7 @@ pub mod redis;
 pub mod runner;
 pub mod scenario;
 pub mod seed;
+pub mod show;
 pub mod shrink;
 pub mod trace;
+pub mod traffic;

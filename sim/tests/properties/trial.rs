@@ -18,7 +18,8 @@ use lobbyd_sim::model::{Model, Stimulus};
 
 use crate::marks::Mark;
 use crate::operation::{ADMINISTRATOR, Answer, CLIENTS, NAMES, Operation, ROOMS, Said, TEXTS};
-use crate::rules::Rules;
+use crate::rules::{Rules, VAULT};
+use crate::story::Story;
 
 /// Beyond every deadline of a case.
 const STEPS_AFTER_MAX: u32 = 10_000;
@@ -38,8 +39,8 @@ pub(crate) struct Trial {
     /// What the rooms looked like when their members were last told.
     rooms: Vec<SeenRoom>,
     pub(crate) marks: HashSet<Mark>,
-    /// Which packets went to which client in this operation, for a story; kept only if wanted.
-    pub(crate) arrived: Option<Vec<(u8, ServerPacket)>>,
+    /// What has happened, kept only if it is to be told.
+    pub(crate) story: Option<Story>,
 }
 
 /// What a client, and the driver about it, knows.
@@ -84,7 +85,7 @@ impl Trial {
             last_request: 0,
             rooms: Vec::new(),
             marks: HashSet::new(),
-            arrived: None,
+            story: None,
         }
     }
 
@@ -97,7 +98,7 @@ impl Trial {
         self.clients[usize::from(client)].is_connected
     }
 
-    /// The client that is logged in with this number of a login.
+    /// The room at this place of the table, as a client means it.
     pub(crate) fn room_of(&self, client: u8, room: u8) -> RoomNumber {
         match ROOMS[usize::from(room)] {
             u32::MAX => self.clients[usize::from(client)].room.unwrap_or(RoomNumber(1)),
@@ -109,6 +110,20 @@ impl Trial {
     pub(crate) fn run(&mut self, operation: Operation) -> Result<(), Broken> {
         match operation {
             Operation::Arrive { client, user } => self.arrive(client, user),
+            Operation::Guess { client, user } => {
+                let asked = self.questions.len();
+                self.say(client, Said::Login { user })?;
+                if self.questions.len() > asked { self.verdict(0, Answer::Denied, false) } else { Ok(()) }
+            }
+            Operation::Host { client } => {
+                self.say(client, Said::Leave { room: 0 })?;
+                self.say(client, Said::Create { title: 0, capacity: 5, password: 0 })
+            }
+            Operation::Visit { client, host, password } => {
+                let home = if host >= CLIENTS { VAULT } else { self.room_of(host, 0) };
+                self.say(client, Said::Leave { room: 0 })?;
+                self.enter(client, home, password)
+            }
             Operation::Crowd { room } => (0..CLIENTS).try_for_each(|client| {
                 self.arrive(client, client)?;
                 self.say(client, Said::Enter { room, password: 0 })
@@ -131,6 +146,7 @@ impl Trial {
                 self.end(client, |session| Input::Malformed { session, fault: FAULTS[usize::from(fault)] })
             }
             Operation::OutboxFull { client } => self.end(client, |session| Input::OutboxFull { session }),
+            Operation::Late { client, kind } => self.late(client, kind),
             Operation::PresenceLost { back } => match self.question(back) {
                 Some(Question { ticket, .. }) => self.step(Some(Input::PresenceLost { ticket })),
                 None => Ok(()),
@@ -238,7 +254,6 @@ impl Trial {
         let Some(session) = self.clients[usize::from(client)].session else { return Ok(()) };
         self.last_request += 1;
         let request = RequestId(self.last_request);
-        let password = |password| (password > 0).then(|| Sealed([password; 16]));
         let text = |text| RawText(TEXTS[usize::from(text)]);
         let name = |user| NAMES[usize::from(user)].into();
         let packet = match what {
@@ -249,12 +264,9 @@ impl Trial {
             Said::Logout => ClientPacket::LogoutRequest { request },
             Said::List { from, limit } => ClientPacket::RoomListRequest { request, from: RoomNumber(from), limit },
             Said::Create { title, capacity, password: of } => {
-                ClientPacket::RoomCreateRequest { request, title: text(title), capacity, password: password(of) }
+                ClientPacket::RoomCreateRequest { request, title: text(title), capacity, password: password_of(of) }
             }
-            Said::Enter { room, password: of } => {
-                let room = self.room_of(client, room);
-                ClientPacket::RoomEnterRequest { request, room, password: password(of) }
-            }
+            Said::Enter { room, password } => return self.enter(client, self.room_of(client, room), password),
             Said::Leave { room } => ClientPacket::RoomLeaveRequest { request, room: self.room_of(client, room) },
             Said::Chat { room, text: of } => {
                 ClientPacket::RoomChatRequest { request, room: self.room_of(client, room), text: text(of) }
@@ -264,9 +276,31 @@ impl Trial {
             }
             Said::Kick { room, whom, ban } => {
                 let user = self.clients[usize::from(whom)].user.unwrap_or_default();
-                ClientPacket::KickRequest { request, room: self.room_of(client, room), user, ban }
+                ClientPacket::KickRequest { request, room: self.room_of(whom, room), user, ban }
             }
         };
+        self.step(Some(Input::Received { session, packet }))
+    }
+
+    fn late(&mut self, client: u8, kind: u8) -> Result<(), Broken> {
+        let now_there = self.clients[usize::from(client)].session;
+        let before = now_there.and_then(|session| session.generation.checked_sub(1));
+        let Some(generation) = before else { return Ok(()) };
+        let session = SessionId { index: client.into(), generation };
+        self.marks.extend(self.is_connected(client).then_some(Mark::LateInput));
+        self.step(Some(match kind {
+            0 => Input::Received { session, packet: ClientPacket::LogoutRequest { request: RequestId(0) } },
+            1 => Input::Disconnected { session },
+            2 => Input::OutboxFull { session },
+            _ => Input::Malformed { session, fault: WireFault::PacketMalformed },
+        }))
+    }
+
+    fn enter(&mut self, client: u8, room: RoomNumber, password: u8) -> Result<(), Broken> {
+        let Some(session) = self.clients[usize::from(client)].session else { return Ok(()) };
+        self.last_request += 1;
+        let (request, password) = (RequestId(self.last_request), password_of(password));
+        let packet = ClientPacket::RoomEnterRequest { request, room, password };
         self.step(Some(Input::Received { session, packet }))
     }
 
@@ -294,6 +328,15 @@ impl Trial {
     /// One step of the engine, of the model, and of the twin.
     fn step(&mut self, input: Option<Input<'_>>) -> Result<(), Broken> {
         self.actions.clear();
+        if let Some(story) = &mut self.story {
+            let clients = &self.clients;
+            let is_connected = |session: SessionId| {
+                let client = &clients[session.index as usize];
+                client.is_connected && client.session == Some(session)
+            };
+            let client_of = |id| (0..CLIENTS).find(|client| clients[usize::from(*client)].user == Some(id));
+            story.happens(self.now, input.as_ref(), is_connected, client_of);
+        }
         let what = input.as_ref().map_or(Stimulus::Timeout, Stimulus::Input);
         give(&mut self.engine, self.now, &input, &mut self.actions);
         let told = self.model.check(self.now, what, &self.actions);
@@ -321,6 +364,9 @@ impl Trial {
     fn restore(&mut self) -> Result<(), Broken> {
         let stored = serde_json::to_vec(&self.engine.snapshot()).map_err(|error| error.to_string())?;
         let snapshot: Snapshot = serde_json::from_slice(&stored).map_err(|error| error.to_string())?;
+        if let Some(story) = &mut self.story {
+            story.note("that the engine is stored and restored");
+        }
         let restored = Engine::restore(snapshot).map_err(|error| error.to_string())?;
         if restored != self.engine || restored.digest() != self.engine.digest() {
             return Err("the restored engine is not the one that was stored".to_owned());
@@ -358,6 +404,9 @@ impl Trial {
                 }
                 Action::VerifyLogin { ticket, user, presence, .. } => {
                     self.clients[ticket.session.index as usize].is_pending = true;
+                    if let Some(story) = &mut self.story {
+                        story.asks(*ticket);
+                    }
                     self.questions.push(Question { ticket: *ticket, user: *user, presence: *presence });
                 }
                 Action::ReleasePresence { .. } | Action::Online { .. } => {}
@@ -379,9 +428,8 @@ impl Trial {
 
     /// What a client learns from a packet.
     fn hear(&mut self, to: SessionId, packet: &ServerPacket) {
-        if let Some(arrived) = &mut self.arrived {
-            // Slots are numbered like clients.
-            arrived.push((to.index as u8, packet.clone()));
+        if let Some(story) = &mut self.story {
+            story.arrives(to, packet);
         }
         let client = &mut self.clients[to.index as usize];
         if client.session != Some(to) {
@@ -459,8 +507,8 @@ impl Trial {
 const FAULTS: [WireFault; 4] =
     [WireFault::FrameEmpty, WireFault::FrameTooLong, WireFault::PacketUnknown, WireFault::PacketMalformed];
 
-/// Two of them are one network.
-const ADDRESSES: [IpAddr; 4] = [
+/// Where connections come from. Two of them are one network.
+pub(crate) const ADDRESSES: [IpAddr; 4] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 1)),
@@ -482,6 +530,11 @@ fn recipients(actions: &Actions) -> Vec<&[SessionId]> {
             |action| if let Action::Broadcast { to, .. } = action { Some(actions.recipients(*to)) } else { None },
         )
         .collect()
+}
+
+/// 0 is none, and 1 the vault's.
+fn password_of(password: u8) -> Option<Sealed> {
+    (password > 0).then_some(Sealed([password; 16]))
 }
 
 /// The account behind a name: most have nicknames as long as can be, so that lists get long; one has a bad one.
