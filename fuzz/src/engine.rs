@@ -16,6 +16,7 @@ use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, PROTOCOL_VERSION, Sealed};
 use lobbyd_core::text::{RawText, Text};
 use lobbyd_core::time::Instant;
+use lobbyd_sim::model::{Model, Stimulus};
 
 use self::ledger::Ledger;
 use crate::reader::Reader;
@@ -26,6 +27,8 @@ const SLOTS: u8 = 8;
 const USERS: [&str; 7] =
     ["alice", "Bob", "carol", "d.4-_", "", "no name", "a-name-that-is-much-longer-than-thirty-two"];
 
+/// More than there are addresses and names.
+const REMEMBERED_BY_ALL: u32 = 100;
 /// A millisecond, in nanoseconds.
 const MS: u64 = 1_000_000;
 /// Longer than anything that the configuration lets wait.
@@ -37,16 +40,18 @@ const LAST: Instant = Instant::from_nanos(u64::MAX / 2);
 /// once, nothing is sent to who is gone, and a copy that was restored from a snapshot does the same. At the end, when
 /// everybody has gone and time has passed, nothing is left.
 pub fn engine(data: &[u8]) {
-    let mut reader = Reader::new(data);
-    let mut life = Life::new(&mut reader);
-    while !reader.is_empty() {
-        life.operation(&mut reader);
-    }
-    life.end();
+    Life::live(data, None);
+}
+
+/// The same life beside the naive model, which predicts every action. Slower, and so a target of its own.
+pub fn engine_and_model(data: &[u8]) {
+    Life::live(data, Some(Model::new));
 }
 
 struct Life {
     engine: Engine,
+    /// Is told the same, and predicts what the engine does.
+    model: Option<Model>,
     /// Restored from a snapshot, and from then on told the same.
     copy: Option<Engine>,
     actions: Actions,
@@ -59,10 +64,24 @@ struct Life {
 }
 
 impl Life {
-    fn new(reader: &mut Reader<'_>) -> Self {
+    fn live(data: &[u8], model: Option<fn(&Config) -> Model>) {
+        let mut reader = Reader::new(data);
+        let mut life = Self::new(&mut reader, model);
+        while !reader.is_empty() {
+            life.operation(&mut reader);
+        }
+        life.end();
+    }
+
+    fn new(reader: &mut Reader<'_>, model: Option<fn(&Config) -> Model>) -> Self {
         let now = Instant::from_nanos(1_000_000_000);
-        let config = config(reader);
+        let mut config = config(reader);
+        if model.is_some() {
+            // The model does not predict whom the engine forgets.
+            config.remembered_max = REMEMBERED_BY_ALL;
+        }
         Self {
+            model: model.map(|model| model(&config)),
             engine: Engine::new(config, u64::from(reader.byte()), now),
             copy: None,
             actions: Actions::new(),
@@ -161,11 +180,11 @@ impl Life {
             nickname: reader.flag().then(|| Text::new(&reader.text())),
             administrator: reader.flag(),
         };
-        let verdict = match reader.below(8) {
+        let verdict = match reader.below(10) {
             0..=2 => Verdict::Accepted { leased: false, account: account(reader) },
             3 | 4 => Verdict::Accepted { leased: true, account: account(reader) },
-            5 => Verdict::Denied,
-            6 => Verdict::AlreadyOnline,
+            5..=7 => Verdict::Denied,
+            8 => Verdict::AlreadyOnline,
             _ => Verdict::Unavailable,
         };
         self.input(Input::LoginVerdict { ticket, user, verdict });
@@ -264,7 +283,8 @@ impl Life {
         if let Some(copy) = &mut self.copy {
             copy.handle_input(self.now, input.clone(), &mut self.copied_actions);
         }
-        self.engine.handle_input(self.now, input, &mut self.actions);
+        self.engine.handle_input(self.now, input.clone(), &mut self.actions);
+        self.predict(Stimulus::Input(&input));
         self.settle();
     }
 
@@ -276,7 +296,18 @@ impl Life {
         self.engine.handle_timeout(self.now, &mut self.actions);
         let next_at = self.engine.poll_timeout();
         assert!(self.now > LAST || next_at.is_none_or(|at| at > self.now), "a deadline that is due has not fired");
+        self.predict(Stimulus::Timeout);
         self.settle();
+    }
+
+    fn predict(&mut self, what: Stimulus<'_>) {
+        let Some(model) = &mut self.model else {
+            return;
+        };
+        let verdict = model.check(self.now, what, &self.actions);
+        if let Err(mismatch) = verdict.and_then(|()| model.check_counts(self.engine.counts())) {
+            panic!("the model expected {}, and {} came of {what:?}", mismatch.expected, mismatch.came);
+        }
     }
 
     fn clear(&mut self) {
@@ -356,7 +387,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         rooms_max: limit(3, 4, 100),
         bans_per_room_max: limit(3, 1, 100),
         rooms_per_user_max: limit(3, 1, 3),
-        remembered_max: limit(4, 1, 100),
+        remembered_max: limit(4, 1, REMEMBERED_BY_ALL),
         login_failures_per_session_max: limit(4, 2, 5),
         connects_per_address: rate(5, Rate::per_second(1, 4), generous.connects_per_address),
         room_creations_per_user: rate(5, Rate::per_minute(1, 1), generous.room_creations_per_user),
@@ -386,23 +417,30 @@ mod tests {
     }
 
     #[test]
-    fn lives_by_chance_reach_everything() {
+    fn seeds_and_lives_by_chance_reach_everything() {
         let mut seen = BTreeSet::new();
         let mut random = 1_u64;
-        for _ in 0..400 {
-            let bytes: Vec<u8> = (0..3_000)
-                .map(|_| {
-                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    (random >> 56) as u8
-                })
-                .collect();
-            let mut reader = Reader::new(&bytes);
-            let mut life = Life::new(&mut reader);
+        let mut look = |bytes: &[u8]| {
+            let mut reader = Reader::new(bytes);
+            let mut life = Life::new(&mut reader, Some(Model::new));
             while !reader.is_empty() {
                 life.operation(&mut reader);
                 words(&life.actions, &mut seen);
             }
             life.end();
+        };
+        let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds/engine");
+        for seed in std::fs::read_dir(seeds).expect("a folder") {
+            look(&std::fs::read(seed.expect("a file").path()).expect("a file"));
+        }
+        for _ in 0..300 {
+            let mut next = || {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (random >> 56) as u8
+            };
+            // High bytes are what ends lives: half of them are made low, so that some live long.
+            let bytes: Vec<u8> = (0..3_000).map(|_| if next() < 128 { next() } else { next() % 216 }).collect();
+            look(&bytes);
         }
         let wanted = "Welcome Ping Pong GoAway Closing LoginResponse LogoutResponse RoomListResponse RoomCreateResponse \
                       RoomEnterResponse RoomLeaveResponse RoomChatResponse DirectMessageResponse KickResponse \

@@ -22,7 +22,7 @@ mod server_packet;
 
 pub use client_packet::client_packet;
 pub use configuration::configuration;
-pub use engine::engine;
+pub use engine::{engine, engine_and_model};
 pub use frame_stream::frame_stream;
 pub use redis_replies::redis_replies;
 pub use round_trip::round_trip;
@@ -43,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "client_packet", body: client_packet },
     Target { name: "configuration", body: configuration },
     Target { name: "engine", body: engine },
+    Target { name: "engine_and_model", body: engine_and_model },
     Target { name: "frame_stream", body: frame_stream },
     Target { name: "redis_replies", body: redis_replies },
     Target { name: "round_trip", body: round_trip },

@@ -32,8 +32,8 @@ pub(super) fn packet<'a>(reader: &mut Reader<'a>, last_login: u64) -> ClientPack
         211..=225 => ClientPacket::DirectMessageRequest { request, user: user(reader).into(), text: text(reader) },
         226..=255 => ClientPacket::KickRequest {
             request,
-            room: room(reader),
-            user: UserId(last_login.wrapping_sub(u64::from(reader.below(8)))),
+            room: RoomNumber([1, 4, 4, 5][usize::from(reader.below(4))]),
+            user: UserId(last_login.wrapping_sub(u64::from(reader.below(5)))),
             ban: reader.flag(),
         },
     }

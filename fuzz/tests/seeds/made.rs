@@ -25,7 +25,7 @@ pub(crate) fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         "scenario" => scenarios(),
         "configuration" => configurations(),
         "redis_replies" => replies(),
-        // What reaches far in the engine is found by fuzzing.
+        "engine" | "engine_and_model" => lives(),
         _ => Vec::new(),
     };
     let named = seeds.into_iter().map(|(name, bytes)| (format!("made-{}", slug(&name)), bytes));
@@ -161,6 +161,38 @@ fn configurations() -> Vec<(String, Vec<u8>)> {
     let mut seeds: Vec<_> = sections.collect();
     seeds.push(("environment".to_owned(), plain.as_bytes().to_vec()));
     seeds
+}
+
+/// Lives of the engine that chance hardly ever finds, in the bytes that `src/engine.rs` reads.
+fn lives() -> Vec<(String, Vec<u8>)> {
+    // Close limits for rooms and bans, and for wrong secrets.
+    let head = [0, 0b1_1000, 0];
+    let arrive = |slot, choice| [0, slot, 0, slot, choice];
+    let administrator = 3;
+    let enter = |slot| [45, slot, 111, 0, 0, 0];
+    // Whom: counted back from the last login.
+    let ban = |slot, back| [45, slot, 230, 0, 0, back, 1];
+    let say = |slot| [45, slot, 190, 0, 0, 0];
+    let snapshot = [222];
+    let banned: Vec<u8> = [
+        &head[..],
+        &arrive(0, administrator),
+        &arrive(1, 0),
+        &arrive(2, 0),
+        &enter(0),
+        &enter(1),
+        &enter(2),
+        &snapshot,
+        &say(0),
+        &ban(0, 1),
+        &enter(1),
+        &enter(2),
+        &ban(0, 0),
+    ]
+    .concat();
+    let (connect, hello, login, denied) = ([30, 3, 0], [45, 3, 0, 0, 0], [45, 3, 26, 0, 3], [171, 0, 5]);
+    let wrong: Vec<u8> = [&head[..], &connect, &hello, &login, &denied, &snapshot, &login, &denied].concat();
+    vec![("a room that is full and holds no more bans".to_owned(), banned), ("wrong secrets".to_owned(), wrong)]
 }
 
 /// What a Redis may answer. The first three bytes are the target's choices.
