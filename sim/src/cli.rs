@@ -6,6 +6,7 @@ mod check;
 mod live;
 mod replay;
 mod run;
+mod show;
 mod shrink;
 mod swarm;
 
@@ -36,6 +37,7 @@ pub fn main() -> ExitCode {
         Subcommands::Run(run) => run::run(run, &mut terminal),
         Subcommands::Check(check) => check::check(check, &mut terminal),
         Subcommands::Shrink(shrink) => shrink::shrink(shrink, &mut terminal),
+        Subcommands::Show(show) => show::show(show, &mut terminal),
         Subcommands::Swarm(swarm) => swarm::swarm(swarm, &mut terminal),
         Subcommands::Replay(replay) => replay::replay(replay, &mut terminal),
     };
@@ -64,6 +66,8 @@ enum Subcommands {
     Check(check::Check),
     /// Makes a scenario that does not hold as small as it can be.
     Shrink(shrink::Shrink),
+    /// Runs a scenario and draws what happened, as a page for a browser or a mermaid diagram.
+    Show(show::Show),
     /// Searches seed after seed for a run that does not hold: random configuration, workload and faults.
     Swarm(swarm::Swarm),
     /// Runs a seed of a search again, or a scenario file, and shows the end of its trace.

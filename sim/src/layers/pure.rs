@@ -23,6 +23,7 @@ mod seals;
 mod slots;
 mod stores;
 mod stream;
+mod traffic;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -41,6 +42,7 @@ use super::{Arrival, CannotDo, Failure, World};
 use crate::marks::Marks;
 use crate::random::{self, Random};
 use crate::scenario::{Check, Fault, Operation, Setup};
+use crate::traffic::Seen;
 
 /// More than this at one moment is a loop that time cannot end.
 const EVENTS_PER_MOMENT_MAX: u32 = 10_000_000;
@@ -130,6 +132,7 @@ impl Pure {
         }
         daemon.crash(&mut self.wire);
         self.stores.forget(index, &mut self.wire);
+        self.stores.set_running(index, false);
         Ok(())
     }
 
@@ -142,6 +145,7 @@ impl Pure {
             State::Crashed => {}
         }
         daemon.restart(self.wire.now);
+        self.stores.set_running(index, true);
         Ok(())
     }
 
@@ -283,6 +287,14 @@ impl World for Pure {
     fn digests(&self) -> Vec<(String, u64)> {
         let running = self.daemons.iter().filter(|daemon| daemon.state != State::Crashed);
         running.map(|daemon| (daemon.name.clone(), daemon.engine.digest())).collect()
+    }
+
+    fn watch(&mut self) {
+        self.wire.traffic.watch(self.daemons.iter().map(|daemon| daemon.name.clone()).collect());
+    }
+
+    fn sightings(&mut self) -> Vec<(Duration, Seen)> {
+        self.wire.traffic.take()
     }
 
     fn marks(&self) -> Marks {

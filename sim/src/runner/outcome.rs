@@ -57,7 +57,7 @@ pub struct Violation {
     /// The line of the step that did not hold; 0 when no file says it.
     pub line: u32,
     /// Which step, counted from 1.
-    pub step: usize,
+    pub step: u32,
     /// What was expected, and where, at any length.
     pub expected: String,
     /// What came instead, at any length.
