@@ -19,9 +19,11 @@
 mod arrivals;
 mod connection;
 mod disturbances;
+mod membership;
 mod quiet;
 mod requests;
 mod rooms;
+mod talk;
 mod whispers;
 
 use std::fmt;
