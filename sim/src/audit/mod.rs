@@ -19,9 +19,11 @@
 mod arrivals;
 mod connection;
 mod disturbances;
+mod membership;
 mod quiet;
 mod requests;
 mod rooms;
+mod talk;
 mod whispers;
 
 use std::fmt;
@@ -137,6 +139,9 @@ impl Auditor {
     pub fn new(setup: &Setup) -> Self {
         let config = &setup.config;
         let rooms = config.fixed_rooms.iter();
+        let usual = Setup::default().daemons;
+        // As the layers do it.
+        let daemons = if setup.daemons.is_empty() { &usual } else { &setup.daemons };
         let daemon =
             |name: &String| Daemon { name: name.clone(), life: 0, stalled_until: Duration::ZERO, is_wild: false };
         Self {
@@ -148,7 +153,7 @@ impl Auditor {
                 fixed_rooms: rooms.map(|room| (room.number, room.capacity)).collect(),
             },
             clients: Vec::new(),
-            daemons: setup.daemons.iter().map(daemon).collect(),
+            daemons: daemons.iter().map(daemon).collect(),
             connections: Vec::new(),
             rooms: Rooms::default(),
             whispers: Whispers::default(),

@@ -35,9 +35,11 @@ impl Auditor {
         if connection.is_wild {
             return Ok(());
         }
+        // While a process stands still it gets no verdicts, so its logins may wait for so much longer.
+        let stalled_until = self.daemons[connection.daemon].stalled_until;
         let is_late = connection.requests.waiting().find(|request| {
             let is_login = matches!(request.asked, Asked::Login { .. });
-            !is_login || request.begun_at + self.rules.login_patience < at
+            !is_login || request.begun_at.max(stalled_until) + self.rules.login_patience < at
         });
         match is_late {
             Some(request) => {

@@ -14,6 +14,7 @@
 mod dice;
 mod ending;
 mod faults;
+mod histories;
 mod hunt;
 mod setup;
 mod workload;
