@@ -89,7 +89,9 @@ pub fn cost<S>(packet: &ClientPacket<'_, S>) -> u32 {
         | ClientPacket::RoomChatRequest { .. }
         | ClientPacket::DirectMessageRequest { .. } => 1,
         ClientPacket::RoomListRequest { .. } | ClientPacket::RoomLeaveRequest { .. } => 2,
-        ClientPacket::RoomEnterRequest { .. } | ClientPacket::KickRequest { .. } => 3,
+        ClientPacket::RoomEnterRequest { .. }
+        | ClientPacket::KickRequest { .. }
+        | ClientPacket::CustomCommand { .. } => 3,
         ClientPacket::RoomCreateRequest { .. } => 5,
         ClientPacket::LoginRequest { .. } => COST_MAX,
     }

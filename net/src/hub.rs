@@ -18,7 +18,7 @@ use std::time::Duration;
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions, Presence as PresenceMode};
 use lobbyd_core::id::{SessionId, Ticket};
-use lobbyd_core::input::{Input, WireFault};
+use lobbyd_core::input::{Input, ServiceError, WireFault};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, CloseReason, Sealed, ServerPacket};
 use lobbyd_core::text::RawText;
@@ -517,6 +517,17 @@ impl<S: Stream> Hub<S> {
                 }
                 Action::ReleasePresence { ticket, user } => self.logins.release(*ticket, *user),
                 Action::Online { session, user } => self.went_online(*session, *user),
+                Action::CallService { ticket, .. } => {
+                    let (ticket, result) = (*ticket, Err(ServiceError::Unknown));
+                    self.system.push_back(Input::ServiceReply { ticket, result });
+                }
+                Action::ExtensionFailed { extension, reason, panicked } => {
+                    error!(%extension, reason = %reason, panicked, "an extension failed");
+                    if *panicked {
+                        self.system.push_back(Input::DisableExtension { extension: *extension });
+                    }
+                }
+                Action::Answer { .. } => {}
             }
         }
         actions.clear();

@@ -365,6 +365,7 @@ impl World for Turmoil {
             | Operation::RoomChat { .. }
             | Operation::DirectMessage { .. }
             | Operation::Kick { .. }
+            | Operation::Command { .. }
             | Operation::Ping { .. }
             | Operation::Raw(_) => {
                 if line.is_half_closed() {

@@ -12,7 +12,7 @@ use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::config::Config;
 use lobbyd_core::id::SessionId;
-use lobbyd_core::input::{Input, WireFault};
+use lobbyd_core::input::{Input, ServiceError, WireFault};
 use lobbyd_core::packet::{ClientPacket, CloseReason, ServerPacket};
 use lobbyd_core::time::Instant;
 use lobbyd_net::codec;
@@ -418,7 +418,16 @@ impl Daemon {
                     stores.ask(self.index, question, wire);
                 }
                 Action::ReleasePresence { ticket, user } => stores.release(self.index, *ticket, *user, wire),
-                Action::Online { .. } => {}
+                Action::Online { .. } | Action::Answer { .. } => {}
+                Action::CallService { ticket, .. } => {
+                    let (ticket, result) = (*ticket, Err(ServiceError::Unknown));
+                    self.system.push_back(Input::ServiceReply { ticket, result });
+                }
+                Action::ExtensionFailed { extension, panicked, reason: _ } => {
+                    if *panicked {
+                        self.system.push_back(Input::DisableExtension { extension: *extension });
+                    }
+                }
             }
         }
         actions.clear();
