@@ -287,7 +287,7 @@ impl Engine {
             return;
         }
         // One place turns a rejection into a reply.
-        let result = match stopped.filter(|_| packet.is_request()) {
+        let result = match stopped.filter(|_| packet.request().is_some()) {
             Some(code) => self.check_turn(id, packet).and(Err(code.into())),
             None => self.dispatch(id, packet, actions),
         };

@@ -6,6 +6,7 @@ use crate::action::{Action, Actions};
 use crate::data::Data;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
+use crate::extension::UserView;
 use crate::id::{AskId, RoomNumber, SessionId};
 use crate::input::Notice;
 use crate::name::UserName;
@@ -41,10 +42,10 @@ impl Engine {
         self.lobby.page(from, limit, u32::MAX)
     }
 
-    /// Who is logged in on that session, and in which room.
+    /// Who is logged in on that session.
     #[must_use]
-    pub fn session_user(&self, session: SessionId) -> Option<(User, Option<RoomNumber>)> {
-        self.sessions.online(session).ok().map(|online| (online.user(), online.room))
+    pub fn user(&self, session: SessionId) -> Option<UserView<'_>> {
+        self.sessions.online(session).ok().map(|online| UserView::new(session, online))
     }
 
     pub(crate) fn notify_user(&mut self, ask: AskId, user: UserName, notice: Notice<'_>, actions: &mut Actions) {

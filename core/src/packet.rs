@@ -3,6 +3,7 @@
 //! The order of the variants is their number on the wire (`net/PROTOCOL.md`): new ones go to the end.
 //! A *request* carries an id that the client chose; its *response* carries it back. A *notify* answers nobody.
 
+mod about;
 mod secret;
 mod value;
 
@@ -155,12 +156,6 @@ impl<'a, S> ClientPacket<'a, S> {
                 ServerPacket::CustomResponse { request, command_type, result: Err(code) }
             }
         })
-    }
-
-    /// Whether it is a request: one that is answered.
-    #[must_use]
-    pub fn is_request(&self) -> bool {
-        !matches!(self, Self::Hello { .. } | Self::Ping { .. } | Self::Pong { .. })
     }
 
     /// Whether there is a secret in it.

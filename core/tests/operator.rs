@@ -152,6 +152,8 @@ fn rooms_and_their_members_can_be_looked_at() {
     assert_eq!(engine.rooms().map(|room| room.room.0).collect::<Vec<_>>(), [PLAZA, VAULT]);
     let page = engine.room_page(RoomNumber(0), 1);
     assert_eq!((page.rooms.0.len(), page.next), (1, Some(RoomNumber(VAULT))));
-    assert_eq!(engine.session_user(a), Some((server.user_of(a), Some(RoomNumber(PLAZA)))));
-    assert_eq!(engine.session_user(session(9)), None);
+    let user = engine.user(a).expect("dora is online");
+    assert_eq!((user.session(), user.id(), user.name()), (a, server.id_of(a), name("dora")));
+    assert_eq!((user.room(), user.nickname(), user.is_administrator()), (Some(RoomNumber(PLAZA)), None, false));
+    assert!(engine.user(session(9)).is_none());
 }

@@ -7,6 +7,7 @@
 pub mod client;
 pub mod codec;
 mod connection;
+pub mod extension;
 pub mod frame;
 mod hub;
 mod login;

@@ -146,8 +146,7 @@ impl<'e> Context<'e> {
     /// Who is logged in on that session.
     #[must_use]
     pub fn user(&self, session: SessionId) -> Option<UserView<'e>> {
-        let online = self.engine.sessions.online(session).ok()?;
-        Some(UserView { session, online })
+        self.engine.user(session)
     }
 
     /// The sessions of that user, the longest-standing first; none if the user is not online, and more than one only
@@ -344,6 +343,10 @@ pub struct UserView<'e> {
 }
 
 impl<'e> UserView<'e> {
+    pub(crate) fn new(session: SessionId, online: &'e Online) -> Self {
+        Self { session, online }
+    }
+
     /// Where.
     #[must_use]
     pub fn session(self) -> SessionId {
