@@ -29,7 +29,7 @@ pub mod limits;
 pub mod lobby;
 mod login;
 pub mod name;
-mod operator;
+pub mod operator;
 pub mod packet;
 mod pairs;
 mod random;

@@ -92,10 +92,22 @@ impl Extensions {
         Ok(self)
     }
 
+    /// Puts a service in the place of the one of that name, if there is one: a stand-in, in a simulation.
+    pub fn replace_service(&mut self, name: CommandName, service: impl Service + 'static) -> &mut Self {
+        self.services.insert(name, Rc::new(service));
+        self
+    }
+
     /// Adds middleware behind what is there: packets pass it in the order in which it was added.
     pub fn middleware(&mut self, middleware: impl Middleware + 'static) -> &mut Self {
         self.middleware.push(Box::new(middleware));
         self
+    }
+
+    /// Whether there are neither handlers nor middleware: nothing that packets would meet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.handlers.names().next().is_none() && self.middleware.is_empty()
     }
 
     /// The names of the services, in order.

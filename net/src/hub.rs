@@ -1,13 +1,12 @@
 //! The hub: the one owner of the engine. Bytes come in from connections, go through the engine as inputs, and its
 //! actions go out as bytes to the outboxes; nothing here waits.
 //!
-//! A *turn* is one visit: of a connection's task with what it has read, of the timer, of a verdict. Deadlines that are
-//! due and system inputs that wait run ahead of the packets of a turn, and a connection hands in at most
-//! [`FRAMES_PER_TURN`] of them. So the turn of a verdict, a connect or the operator comes at the latest after one such
-//! budget of each connection that was ready before it: no flood delays a login, a heartbeat or another room for longer.
+//! A *turn* is one visit: of a connection's task with what it has read, of the timer, of the system lane's task. It
+//! begins with everything that waits in the system lane, and a connection hands in at most [`FRAMES_PER_TURN`](reading) packets
+//! in its turn. What that promises to whom is written in `lanes.rs`.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -17,28 +16,31 @@ use std::time::Duration;
 
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions, Presence as PresenceMode};
-use lobbyd_core::id::{SessionId, Ticket};
-use lobbyd_core::input::{Input, ServiceError, WireFault};
+use lobbyd_core::id::{AskId, SessionId, Ticket};
+use lobbyd_core::input::Input;
 use lobbyd_core::name::UserName;
-use lobbyd_core::packet::{ClientPacket, CloseReason, Sealed, ServerPacket};
-use lobbyd_core::text::RawText;
+use lobbyd_core::packet::{CloseReason, Sealed, ServerPacket};
 use lobbyd_core::time::Instant;
-use tokio::task::AbortHandle;
 use tracing::{debug, error, info, warn};
-use zeroize::Zeroize;
 
+use crate::ask::AskReply;
 use crate::codec;
 use crate::connection::{Connection, Connections, Phase};
-use crate::frame::{HEADER_BYTES, next_frame};
+use crate::errands::ErrandId;
+use crate::extension::Assembled;
+use crate::extension::middleware::Chain;
+use crate::extension::service::Services;
+use crate::frame::HEADER_BYTES;
+use crate::lanes::{LaneReport, LanesReport};
 use crate::login::{LoginJob, Logins};
 use crate::outbox::{Flushed, Overflow};
 use crate::pool::BufferPool;
 use crate::report::{Report, Traffic};
 use crate::seal::Sealer;
+use crate::system::{SystemLane, SystemQueue, SystemWork};
+use crate::tasks;
 use crate::transport::Stream;
 
-/// The most frames that one connection hands in before the others have their turn.
-const FRAMES_PER_TURN: u32 = 64;
 /// The least room that a read has.
 const READ_BYTES: usize = 16 * 1024;
 /// The most bytes of a closed session that are read and dropped before its stream is closed (DESIGN section 4).
@@ -47,8 +49,6 @@ const DISCARD_BYTES_MAX: usize = 64 * 1024;
 const SPARE_SLOTS: u32 = 1024;
 /// A deadline that is no later than this has waited for a timer or a busy machine.
 const STALL_MIN: Duration = Duration::from_millis(250);
-/// What is logged of a client's own name.
-const CLIENT_NAME_BYTES_MAX: usize = 64;
 /// The most connections that are being closed and may take their time over it: half of the spare slots, so that whoever
 /// is refused again and again takes neither all slots nor all file descriptors.
 const LINGERING_MAX: usize = SPARE_SLOTS as usize / 2;
@@ -58,10 +58,16 @@ const CLOSING_BYTES: usize = 64;
 /// The engine, the connections, and what carries one to the other.
 pub(crate) struct Hub<S> {
     engine: Engine,
+    /// What every packet passes on its way to the engine.
+    chain: Chain,
+    /// What extensions may call.
+    services: Services,
     actions: Actions,
     connections: Connections<S>,
-    /// Inputs that run ahead of packets.
-    system: VecDeque<Input<'static>>,
+    /// What runs ahead of packets.
+    system: SystemLane<S>,
+    user_lane: LaneReport,
+    background_lane: LaneReport,
     /// Connections whose outbox has something new, each once.
     dirty: Vec<SessionId>,
     /// Where a broadcast is encoded, once.
@@ -72,7 +78,10 @@ pub(crate) struct Hub<S> {
     sealer: Sealer,
     logins: Logins,
     /// The logins that are being decided, at most one for each session.
-    login_tasks: BTreeMap<SessionId, AbortHandle>,
+    login_errands: BTreeMap<SessionId, ErrandId>,
+    /// Who waits for what the engine answers to a handle.
+    asks: BTreeMap<AskId, AskReply>,
+    last_ask: AskId,
     this: Weak<RefCell<Self>>,
     started_at: tokio::time::Instant,
     last_turn_at: Instant,
@@ -80,6 +89,7 @@ pub(crate) struct Hub<S> {
     timer_at: Option<Instant>,
     timer: Option<Waker>,
     flusher: Option<Waker>,
+    housekeeper: Option<Waker>,
     /// Wakes whoever waits for the end of the last connection.
     finish: Option<Waker>,
     outbox_bytes_max: usize,
@@ -88,16 +98,21 @@ pub(crate) struct Hub<S> {
 }
 
 impl<S: Stream> Hub<S> {
-    pub(crate) fn new(engine: Engine, sealer: Sealer, logins: Logins) -> Rc<RefCell<Self>> {
+    pub(crate) fn new(assembled: Assembled, sealer: Sealer, logins: Logins) -> Rc<RefCell<Self>> {
+        let Assembled { engine, services, chain } = assembled;
         let config = engine.config();
         let (outbox_bytes_max, frame_bytes_max) = (config.outbox_bytes_max as usize, config.frame_bytes_max);
         let slots_max = config.sessions_max.saturating_add(SPARE_SLOTS);
         Rc::new_cyclic(|this| {
             RefCell::new(Self {
                 engine,
+                chain,
+                services,
                 actions: Actions::new(),
                 connections: Connections::new(slots_max),
-                system: VecDeque::new(),
+                system: SystemLane::new(),
+                user_lane: LaneReport::default(),
+                background_lane: LaneReport::default(),
                 dirty: Vec::new(),
                 encoded: Vec::new(),
                 // A frame that is complete but for its last byte, and a whole read behind it.
@@ -105,13 +120,16 @@ impl<S: Stream> Hub<S> {
                 pool: BufferPool::default(),
                 sealer,
                 logins,
-                login_tasks: BTreeMap::new(),
+                login_errands: BTreeMap::new(),
+                asks: BTreeMap::new(),
+                last_ask: AskId(0),
                 this: this.clone(),
                 started_at: tokio::time::Instant::now(),
                 last_turn_at: Instant::ZERO,
                 timer_at: None,
                 timer: None,
                 flusher: None,
+                housekeeper: None,
                 finish: None,
                 outbox_bytes_max,
                 frame_bytes_max,
@@ -120,27 +138,26 @@ impl<S: Stream> Hub<S> {
         })
     }
 
-    /// Takes up an accepted stream; its session is to be served by a task. None if every slot is taken.
-    pub(crate) fn accept(&mut self, stream: S, peer: SocketAddr) -> Option<SessionId> {
-        let Some(session) = self.connections.reserve() else {
-            self.traffic.turned_away += 1;
-            return None;
-        };
-        self.traffic.accepted += 1;
-        let now = self.begin_turn();
-        self.connections.insert(Connection::new(session, stream, peer, now));
-        debug!(%session, %peer, "connected");
-        self.step(now, Input::Connected { session, address: peer.ip() });
-        self.end_turn(now);
-        Some(session)
+    /// Begins an errand of the system lane, which puts what it brings into the lane's queue. It must not own the hub.
+    pub(crate) fn begin_errand<F: Future<Output = ()> + 'static>(
+        &mut self,
+        errand: impl FnOnce(SystemQueue<S>) -> F,
+    ) -> ErrandId {
+        self.system.begin(errand)
     }
 
-    /// Hands in an input that runs ahead of packets.
-    pub(crate) fn post(&mut self, input: Input<'static>) {
-        if let Input::LoginVerdict { ticket, .. } = input {
-            self.login_tasks.remove(&ticket.session);
-        }
-        self.system.push_back(input);
+    pub(crate) fn cancel_errand(&mut self, errand: ErrandId) {
+        self.system.cancel(errand);
+    }
+
+    /// Ends all errands. What they wait for is not handled any more.
+    pub(crate) fn cancel_errands(&mut self) {
+        self.system.close();
+    }
+
+    /// A turn for nothing but the system lane. Its task polls this, and is woken once when there is something.
+    pub(crate) fn poll_system(&mut self, context: &Context<'_>) {
+        self.system.remember(context.waker());
         let now = self.begin_turn();
         self.end_turn(now);
     }
@@ -166,117 +183,6 @@ impl<S: Stream> Hub<S> {
             Poll::Pending if self.is_open(session) => Poll::Pending,
             Poll::Pending | Poll::Ready(()) => Poll::Ready(()),
         }
-    }
-
-    fn poll_session(&mut self, context: &mut Context<'_>, session: SessionId, now: Instant) -> Poll<()> {
-        let Some(connection) = self.connections.get_mut(session) else {
-            return Poll::Ready(());
-        };
-        connection.remember(context.waker());
-        if connection.is_blocked {
-            match connection.stream.poll_writable(context) {
-                Poll::Ready(Ok(())) => self.flush(session),
-                Poll::Ready(Err(error)) => self.break_connection(session, &error),
-                Poll::Pending => {}
-            }
-        }
-        let mut frames_left = FRAMES_PER_TURN;
-        while self.is_open(session) {
-            match ready!(self.poll_fill(context, session)) {
-                Ok(Filled::Bytes(count)) => frames_left -= self.take_frames(session, now, count, frames_left),
-                Ok(Filled::End) => self.hang_up(session, now),
-                Err(error) => self.break_connection(session, &error),
-            }
-            if frames_left == 0 {
-                // The rest has its turn after those who are waiting already.
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-        }
-        Poll::Ready(())
-    }
-
-    /// Puts the connection's inbox, and what can be read behind it, into the scratch buffer. Reads nothing while a
-    /// whole frame waits in the inbox.
-    fn poll_fill(&mut self, context: &mut Context<'_>, session: SessionId) -> Poll<io::Result<Filled>> {
-        let Some(connection) = self.connections.get_mut(session) else {
-            return Poll::Ready(Ok(Filled::End));
-        };
-        let waiting = connection.inbox.len();
-        let mut filled = waiting;
-        if !connection.inbox_is_ready {
-            let count = ready!(connection.stream.poll_read(context, &mut self.scratch[waiting..]))?;
-            if count == 0 {
-                return Poll::Ready(Ok(Filled::End));
-            }
-            filled += count;
-            connection.bytes_in += count as u64;
-            self.traffic.bytes_in += count as u64;
-        }
-        if waiting > 0 {
-            self.scratch[..waiting].copy_from_slice(&connection.inbox);
-            // There may be a part of a secret in it, and the pool lends it to others.
-            connection.inbox.zeroize();
-            self.pool.take_back(mem::take(&mut connection.inbox));
-        }
-        Poll::Ready(Ok(Filled::Bytes(filled)))
-    }
-
-    /// Steps the engine with the first frames of the scratch buffer, as many as may be, and keeps the rest in the
-    /// connection's inbox. Returns how many it were.
-    fn take_frames(&mut self, session: SessionId, now: Instant, filled: usize, frames_max: u32) -> u32 {
-        // Taken out for the loop, because a packet borrows from it while the engine is stepped.
-        let mut scratch = mem::take(&mut self.scratch);
-        let mut rest = &scratch[..filled];
-        let (mut frames, mut is_ready, mut held_secret) = (0, false, false);
-        while self.is_open(session) {
-            match next_frame(rest, self.frame_bytes_max) {
-                Ok(None) => break,
-                Ok(Some(_)) if frames == frames_max => {
-                    is_ready = true;
-                    break;
-                }
-                Ok(Some(frame)) => {
-                    frames += 1;
-                    rest = &rest[frame.consumed..];
-                    match codec::decode_client(frame.payload) {
-                        Ok(packet) => {
-                            if let ClientPacket::Hello { client, .. } = packet {
-                                note_client(session, client);
-                            }
-                            held_secret |= packet.holds_secret();
-                            let packet = self.sealer.seal(packet);
-                            self.step(now, Input::Received { session, packet });
-                            self.sealer.wipe();
-                        }
-                        Err(fault) => self.refuse_bytes(session, now, fault),
-                    }
-                }
-                Err(fault) => {
-                    self.refuse_bytes(session, now, fault);
-                    // Where the next frame would begin is not known.
-                    break;
-                }
-            }
-        }
-        self.traffic.packets_in += u64::from(frames);
-        if let Some(connection) = self.connections.get_mut(session) {
-            connection.packets_in += u64::from(frames);
-            connection.inbox_is_ready = is_ready;
-            if !rest.is_empty() && connection.phase == Phase::Open {
-                connection.inbox = self.pool.lend();
-                connection.inbox.extend_from_slice(rest);
-            }
-        }
-        if held_secret {
-            scratch[..filled].zeroize();
-        }
-        self.scratch = scratch;
-        frames
-    }
-
-    fn refuse_bytes(&mut self, session: SessionId, now: Instant, fault: WireFault) {
-        self.step(now, Input::Malformed { session, fault });
     }
 
     /// The client has ended its writing half, after everything that was handled before this.
@@ -389,9 +295,34 @@ impl<S: Stream> Hub<S> {
             }
         }
         self.dirty = dirty;
-        if !self.system.is_empty() {
+        if !self.system.is_idle() {
             let now = self.begin_turn();
             self.end_turn(now);
+        }
+        self.call_housekeeper();
+    }
+
+    /// Ready when there is housekeeping to do.
+    pub(crate) fn poll_untidy(&mut self, context: &Context<'_>) -> Poll<()> {
+        remember(&mut self.housekeeper, context);
+        if self.pool.is_untidy() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Does one step of housekeeping, if nothing else waits.
+    pub(crate) fn tidy(&mut self) {
+        if !self.system.is_idle() || self.user_lane.waiting > 0 || !self.dirty.is_empty() {
+            self.background_lane.deferred += 1;
+            return;
+        }
+        self.background_lane.handled += 1;
+        self.pool.tidy();
+    }
+
+    fn call_housekeeper(&mut self) {
+        if self.pool.is_untidy()
+            && let Some(housekeeper) = self.housekeeper.take()
+        {
+            housekeeper.wake();
         }
     }
 
@@ -414,7 +345,7 @@ impl<S: Stream> Hub<S> {
     fn break_connection(&mut self, session: SessionId, error: &io::Error) {
         debug!(%session, %error, "connection broken");
         if self.is_open(session) {
-            self.system.push_back(Input::Disconnected { session });
+            self.system.push(Input::Disconnected { session });
         }
         self.set_phase(session, Phase::Broken(CloseReason::Disconnected));
     }
@@ -430,9 +361,13 @@ impl<S: Stream> Hub<S> {
             (now @ (Phase::Closing(_) | Phase::Broken(_)), _) => now,
         };
         connection.wake();
+        // What it has sent beyond its budget is of no interest any more.
+        if mem::take(&mut connection.inbox_is_ready) {
+            self.user_lane.waiting -= 1;
+        }
         // Nobody waits for the verdict any more. What it has taken of a lease it gives back.
-        if let Some(login) = self.login_tasks.remove(&session) {
-            login.abort();
+        if let Some(login) = self.login_errands.remove(&session) {
+            self.system.cancel(login);
         }
     }
 
@@ -457,6 +392,7 @@ impl<S: Stream> Hub<S> {
             self.carry_out();
         }
         self.last_turn_at = now;
+        self.system.gather();
         self.run_system(now);
         now
     }
@@ -474,9 +410,42 @@ impl<S: Stream> Hub<S> {
     }
 
     fn run_system(&mut self, now: Instant) {
-        while let Some(input) = self.system.pop_front() {
-            self.step(now, input);
+        while let Some(work) = self.system.next() {
+            match work {
+                SystemWork::Input(input) => {
+                    if let Input::LoginVerdict { ticket, .. } = input {
+                        self.login_errands.remove(&ticket.session);
+                    }
+                    self.step(now, input);
+                }
+                SystemWork::Connection { stream, peer } => {
+                    if let Some(session) = self.connect(now, stream, peer)
+                        && let Some(this) = self.this.upgrade()
+                    {
+                        tokio::task::spawn_local(tasks::serve(this, session));
+                    }
+                }
+                SystemWork::Report { reply } => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(self.report());
+                }
+                SystemWork::Ask { ask, reply } => self.ask(now, &ask, reply),
+                SystemWork::Look(look) => look(&self.engine),
+            }
         }
+    }
+
+    /// Takes up an accepted stream; its session is to be served by a task. None if every slot is taken.
+    fn connect(&mut self, now: Instant, stream: S, peer: SocketAddr) -> Option<SessionId> {
+        let Some(session) = self.connections.reserve() else {
+            self.traffic.turned_away += 1;
+            return None;
+        };
+        self.traffic.accepted += 1;
+        self.connections.insert(Connection::new(session, stream, peer, now));
+        debug!(%session, %peer, "connected");
+        self.step(now, Input::Connected { session, address: peer.ip() });
+        Some(session)
     }
 
     /// Runs what the turn itself gave rise to, and wakes whom it concerns: each at most once for the turn.
@@ -487,6 +456,7 @@ impl<S: Stream> Hub<S> {
         {
             flusher.wake();
         }
+        self.call_housekeeper();
         let next_at = self.engine.poll_timeout();
         let is_earlier = next_at.is_some_and(|next_at| self.timer_at.is_none_or(|timer_at| next_at < timer_at));
         if is_earlier && let Some(timer) = self.timer.take() {
@@ -517,17 +487,13 @@ impl<S: Stream> Hub<S> {
                 }
                 Action::ReleasePresence { ticket, user } => self.logins.release(*ticket, *user),
                 Action::Online { session, user } => self.went_online(*session, *user),
-                Action::CallService { ticket, .. } => {
-                    let (ticket, result) = (*ticket, Err(ServiceError::Unknown));
-                    self.system.push_back(Input::ServiceReply { ticket, result });
+                Action::CallService { ticket, service, request } => {
+                    self.call_service(*ticket, *service, request.clone());
                 }
                 Action::ExtensionFailed { extension, reason, panicked } => {
-                    error!(%extension, reason = %reason, panicked, "an extension failed");
-                    if *panicked {
-                        self.system.push_back(Input::DisableExtension { extension: *extension });
-                    }
+                    self.extension_failed(*extension, reason, *panicked);
                 }
-                Action::Answer { .. } => {}
+                Action::Answer { ask, result } => self.answered(*ask, *result),
             }
         }
         actions.clear();
@@ -569,7 +535,7 @@ impl<S: Stream> Hub<S> {
             Err(Overflow) if is_farewell => error!(session = %to, "no room for the reason of a close"),
             Err(Overflow) => {
                 connection.is_overflowed = true;
-                self.system.push_back(Input::OutboxFull { session: to });
+                self.system.push(Input::OutboxFull { session: to });
             }
         }
     }
@@ -577,16 +543,13 @@ impl<S: Stream> Hub<S> {
     fn verify_login(&mut self, ticket: Ticket, user: UserName, secret: Sealed, presence: PresenceMode) {
         let secret = self.sealer.take(secret).expect("the engine asks in the step that brought the secret");
         let decision = self.logins.decide(LoginJob { ticket, user, secret, presence });
-        let this = self.this.clone();
-        let task = tokio::task::spawn_local(async move {
+        let errand = self.system.begin(|queue| async move {
             let verdict = decision.await;
-            if let Some(hub) = this.upgrade() {
-                hub.borrow_mut().post(Input::LoginVerdict { ticket, user, verdict });
-            }
+            queue.push(SystemWork::Input(Input::LoginVerdict { ticket, user, verdict }));
         });
         // A login of the same session that is still being decided was cancelled: it would decide for nobody.
-        if let Some(cancelled) = self.login_tasks.insert(ticket.session, task.abort_handle()) {
-            cancelled.abort();
+        if let Some(cancelled) = self.login_errands.insert(ticket.session, errand) {
+            self.system.cancel(cancelled);
         }
     }
 
@@ -604,24 +567,15 @@ impl<S: Stream> Hub<S> {
             counts: self.engine.counts(),
             connections: self.connections.count() as u64,
             traffic: self.traffic,
+            lanes: LanesReport {
+                system: self.system.report(),
+                user: self.user_lane,
+                background: LaneReport { waiting: self.pool.is_untidy().into(), ..self.background_lane },
+            },
             pool: self.pool.report(),
             uptime: self.started_at.elapsed(),
         }
     }
-}
-
-/// What a connection brought.
-enum Filled {
-    /// This many bytes are in the scratch buffer.
-    Bytes(usize),
-    /// The end of the stream.
-    End,
-}
-
-/// Logs what a client calls itself: debug output, since anybody can say anything there.
-fn note_client(session: SessionId, client: RawText<'_>) {
-    let kept = RawText(&client.0[..client.0.len().min(CLIENT_NAME_BYTES_MAX)]);
-    debug!(%session, client = ?kept, "hello");
 }
 
 /// Writes as much of an outbox as the transport takes, and counts it.
@@ -645,5 +599,7 @@ fn remember(place: &mut Option<Waker>, context: &Context<'_>) {
     }
 }
 
+mod extending;
+mod reading;
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,15 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
 pub mod client;
 pub mod codec;
 mod connection;
+mod errands;
 pub mod extension;
 pub mod frame;
 mod hub;
+mod lanes;
 mod login;
 pub mod node;
 mod outbox;
@@ -18,8 +21,12 @@ pub mod redis;
 mod report;
 mod seal;
 pub mod stores;
+mod system;
+mod tasks;
 pub mod transport;
 
+pub use ask::{AskError, Message};
+pub use lanes::{Lane, LaneReport, LanesReport};
 pub use pool::PoolReport;
 pub use report::{Report, Traffic};
 pub use seal::password_digest;

@@ -1,35 +1,30 @@
 //! A node: one engine with its driver and its stores, assembled. Production and simulation run the same assembly.
 
 use std::cell::RefCell;
-use std::future::{pending, poll_fn};
-use std::io::ErrorKind;
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
 use lobbyd_core::Engine;
 use lobbyd_core::config::Config;
-use lobbyd_core::id::SessionId;
-use lobbyd_core::input::{Admin, Input};
+use lobbyd_core::id::RoomNumber;
 use lobbyd_core::name::UserName;
+use lobbyd_core::operator::RoomStatus;
+use lobbyd_core::packet::RoomPage;
+use lobbyd_core::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::warn;
 
+use crate::ask::{Ask, AskError, AskReply, Look, Message};
+use crate::extension::Extensions;
 use crate::hub::Hub;
 use crate::login::Logins;
 use crate::report::Report;
 use crate::seal::Sealer;
 use crate::stores::{Accounts, Presence};
+use crate::tasks;
 use crate::transport::{Listener, Stream};
 
-/// How long a closed session may take to receive its last packets (DESIGN section 4).
-const LINGER: Duration = Duration::from_secs(1);
-/// How long no connection is accepted after one could not be: for want of file descriptors it would fail again at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Failures to accept come by the thousand, and are said once in this time.
-const ACCEPT_WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// The most commands of the handle that wait.
 const COMMANDS_MAX: usize = 256;
 
@@ -45,6 +40,8 @@ pub struct Parts {
     pub accounts: Rc<dyn Accounts>,
     /// Who knows where users are online, if daemons share them.
     pub presence: Option<Rc<dyn Presence>>,
+    /// What extends it.
+    pub extensions: Extensions,
 }
 
 /// A node that is ready to run.
@@ -60,12 +57,14 @@ pub struct NodeHandle {
     commands: mpsc::Sender<Command>,
 }
 
-#[derive(Debug)]
-enum Command {
+/// What a handle asks for.
+pub(crate) enum Command {
     Drain { within: Duration },
     Stop,
     CloseUser { user: UserName },
     Report { reply: oneshot::Sender<Report> },
+    Ask { ask: Ask, reply: AskReply },
+    Look(Look),
 }
 
 /// The node does not run any more.
@@ -80,10 +79,10 @@ impl<S: Stream> Node<S> {
     /// If the configuration was not accepted by [`Config::validate`].
     #[must_use]
     pub fn new(parts: Parts) -> (Self, NodeHandle) {
-        let Parts { config, seed, room_key, accounts, presence } = parts;
+        let Parts { config, seed, room_key, accounts, presence, extensions } = parts;
         let login_timeout = config.login_timeout;
-        let engine = Engine::new(config, seed, lobbyd_core::time::Instant::ZERO);
-        let hub = Hub::new(engine, Sealer::new(room_key), Logins::new(accounts, presence.clone(), login_timeout));
+        let assembled = extensions.assemble(config, seed, Instant::ZERO);
+        let hub = Hub::new(assembled, Sealer::new(room_key), Logins::new(accounts, presence.clone(), login_timeout));
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         (Self { hub, presence, commands }, NodeHandle { commands: sender })
     }
@@ -94,110 +93,40 @@ impl<S: Stream> Node<S> {
     /// `unhandled_panic(UnhandledPanic::ShutdownRuntime)`, as the daemon and the simulation do.
     pub async fn run<L: Listener<Stream = S>>(self, listeners: Vec<L>) -> Report {
         let Self { hub, presence, commands } = self;
-        let mut tasks = JoinSet::new();
-        tasks.spawn_local(flush(hub.clone()));
-        tasks.spawn_local(fire_deadlines(hub.clone()));
-        tasks.spawn_local(obey(hub.clone(), commands));
+        let _end = CancelErrands(hub.clone());
+        let mut running = JoinSet::new();
+        running.spawn_local(tasks::flush(hub.clone()));
+        running.spawn_local(tasks::fire_deadlines(hub.clone()));
+        running.spawn_local(tasks::run_system(hub.clone()));
+        running.spawn_local(tasks::keep_house(hub.clone()));
+        hub.borrow_mut().begin_errand(|queue| tasks::obey(commands, queue));
         if let Some(presence) = presence {
-            tasks.spawn_local(watch_presence(hub.clone(), presence));
+            hub.borrow_mut().begin_errand(|queue| tasks::watch_presence(presence, queue));
         }
-        let mut accepting = JoinSet::new();
-        for listener in listeners {
-            accepting.spawn_local(accept(hub.clone(), listener));
-        }
+        let begin_accepting = |listener| hub.borrow_mut().begin_errand(|queue| tasks::accept(listener, queue));
+        let accepting: Vec<_> = listeners.into_iter().map(begin_accepting).collect();
         poll_fn(|context| hub.borrow_mut().poll_drained(context)).await;
         // Else clients that come back again and again to be refused would keep the node alive.
-        drop(accepting);
+        for errand in accepting {
+            hub.borrow_mut().cancel_errand(errand);
+        }
         poll_fn(|context| hub.borrow_mut().poll_finished(context)).await;
         // Dropping the set ends the tasks; a failure in one has ended the process before (DESIGN section 6).
-        drop(tasks);
+        drop(running);
         hub.borrow().report()
     }
 }
 
-async fn accept<L: Listener>(hub: Rc<RefCell<Hub<L::Stream>>>, mut listener: L) {
-    let mut warned_at = None;
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let session = hub.borrow_mut().accept(stream, peer);
-                if let Some(session) = session {
-                    tokio::task::spawn_local(serve(hub.clone(), session));
-                }
-            }
-            // This one client was gone before it was accepted.
-            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
-            Err(error) => {
-                if warned_at.is_none_or(|at: Instant| at.elapsed() >= ACCEPT_WARNING_INTERVAL) {
-                    warn!(%error, "a connection could not be accepted; trying on (is the limit of open files too low?)");
-                    warned_at = Some(Instant::now());
-                }
-                sleep(ACCEPT_PAUSE).await;
-            }
+/// Ends the errands with the node, also if nobody awaits its end: connections that are still being closed would keep
+/// the hub, and with it the listeners.
+struct CancelErrands<S: Stream>(Rc<RefCell<Hub<S>>>);
+
+impl<S: Stream> Drop for CancelErrands<S> {
+    fn drop(&mut self) {
+        // It is free: nothing that has it borrowed waits or drops a node. A panic in a drop would end the process.
+        if let Ok(mut hub) = self.0.try_borrow_mut() {
+            hub.cancel_errands();
         }
-    }
-}
-
-/// A connection's whole life.
-async fn serve<S: Stream>(hub: Rc<RefCell<Hub<S>>>, session: SessionId) {
-    poll_fn(|context| hub.borrow_mut().poll_open(context, session)).await;
-    // Whether the client took its last packets in time or not, the connection is over.
-    let mut discarded = 0;
-    let closing = poll_fn(|context| hub.borrow_mut().poll_closing(context, session, &mut discarded));
-    let linger = if hub.borrow().is_crowded() { Duration::ZERO } else { LINGER };
-    let _ = timeout(linger, closing).await;
-    hub.borrow_mut().remove(session);
-}
-
-async fn flush<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
-    poll_fn(|context| {
-        hub.borrow_mut().poll_flush(context);
-        Poll::Pending
-    })
-    .await
-}
-
-async fn fire_deadlines<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
-    let mut timer = None;
-    poll_fn(|context| {
-        loop {
-            let Some(next_at) = hub.borrow_mut().poll_timer(context) else {
-                timer = None;
-                return Poll::Pending;
-            };
-            let sleep = timer.get_or_insert_with(|| Box::pin(sleep_until(next_at)));
-            if sleep.deadline() != next_at {
-                sleep.as_mut().reset(next_at);
-            }
-            match sleep.as_mut().poll(context) {
-                Poll::Ready(()) => timer = None,
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    })
-    .await
-}
-
-async fn obey<S: Stream>(hub: Rc<RefCell<Hub<S>>>, mut commands: mpsc::Receiver<Command>) {
-    while let Some(command) = commands.recv().await {
-        let mut hub = hub.borrow_mut();
-        match command {
-            Command::Drain { within } => hub.post(Input::Admin(Admin::Drain { within })),
-            Command::Stop => hub.post(Input::Admin(Admin::Stop)),
-            Command::CloseUser { user } => hub.post(Input::Admin(Admin::CloseUser { user })),
-            Command::Report { reply } => {
-                // Whoever asked may have gone.
-                let _ = reply.send(hub.report());
-            }
-        }
-    }
-    pending().await
-}
-
-async fn watch_presence<S: Stream>(hub: Rc<RefCell<Hub<S>>>, presence: Rc<dyn Presence>) {
-    loop {
-        let ticket = presence.lost().await;
-        hub.borrow_mut().post(Input::PresenceLost { ticket });
     }
 }
 
@@ -234,6 +163,75 @@ impl NodeHandle {
         let (reply, report) = oneshot::channel();
         self.command(Command::Report { reply }).await?;
         report.await.map_err(|_| Stopped)
+    }
+
+    /// Says something to a user, on every session of that user, and says how many those are.
+    ///
+    /// # Errors
+    /// `UserUnknown` when the user is not online, the codes of a message when it breaks its rules, and when the
+    /// node has stopped.
+    pub async fn notify_user(&self, user: UserName, message: Message) -> Result<u32, AskError> {
+        self.ask(Ask::NotifyUser { user, message }).await
+    }
+
+    /// Says something to everybody in a room, and says how many they are.
+    ///
+    /// # Errors
+    /// `RoomUnknown` without such a room, the codes of a message when it breaks its rules, and when the node
+    /// has stopped.
+    pub async fn notify_room(&self, room: RoomNumber, message: Message) -> Result<u32, AskError> {
+        self.ask(Ask::NotifyRoom { room, message }).await
+    }
+
+    /// Sends a user from a room back to the lobby, with `ban` for as long as the room exists, and says how many
+    /// sessions of that user those were.
+    ///
+    /// # Errors
+    /// `RoomUnknown`, `UserUnknown` when the user is not in that room, `BansFull`, and when the
+    /// node has stopped.
+    pub async fn kick(&self, room: RoomNumber, user: UserName, ban: bool) -> Result<u32, AskError> {
+        self.ask(Ask::Kick { room, user, ban }).await
+    }
+
+    /// Removes every empty room that is not of the configuration, and says how many went.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn clean_up_empty_rooms(&self) -> Result<u32, AskError> {
+        self.ask(Ask::CleanUpEmptyRooms).await
+    }
+
+    /// A room and who is in it; none without such a room.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn room_status(&self, room: RoomNumber) -> Result<Option<RoomStatus>, Stopped> {
+        self.look(move |engine| engine.room_status(room)).await
+    }
+
+    /// At most `limit` rooms, from number `from` on.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn rooms(&self, from: RoomNumber, limit: u32) -> Result<RoomPage, Stopped> {
+        self.look(move |engine| engine.room_page(from, limit)).await
+    }
+
+    /// Looks at the engine between two inputs. Everybody waits meanwhile, so it should be short.
+    async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Engine) -> T + Send + 'static) -> Result<T, Stopped> {
+        let (reply, seen) = oneshot::channel();
+        let look = Box::new(move |engine: &Engine| {
+            // Whoever asked may have gone.
+            let _ = reply.send(look(engine));
+        });
+        self.command(Command::Look(look)).await?;
+        seen.await.map_err(|_| Stopped)
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<u32, AskError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Ask { ask, reply }).await?;
+        answer.await.map_err(|_| Stopped)?.map_err(AskError::Refused)
     }
 
     async fn command(&self, command: Command) -> Result<(), Stopped> {

@@ -4,6 +4,8 @@
 #[derive(Debug, Default)]
 pub(crate) struct BufferPool {
     idle: Vec<Vec<u8>>,
+    /// The fewest that were idle since the last look: so many were not needed in that time.
+    unneeded: usize,
     report: PoolReport,
 }
 
@@ -26,16 +28,22 @@ const NEW_BUFFER_BYTES: usize = 1024;
 const KEPT_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// The most buffers that are kept: with those that have grown, at most 64 MiB.
 const KEPT_BUFFERS_MAX: usize = 1024;
+/// So many idle buffers are kept even if nobody needs them.
+const SPARE_BUFFERS: usize = 64;
+/// The most buffers that are freed at a time.
+const FREED_AT_A_TIME: usize = 64;
 
 impl BufferPool {
     /// An empty buffer.
     pub(crate) fn lend(&mut self) -> Vec<u8> {
         self.report.lent += 1;
         self.report.peak = self.report.peak.max(self.report.lent);
-        self.idle.pop().unwrap_or_else(|| {
+        let buffer = self.idle.pop().unwrap_or_else(|| {
             self.report.misses += 1;
             Vec::with_capacity(NEW_BUFFER_BYTES)
-        })
+        });
+        self.unneeded = self.unneeded.min(self.idle.len());
+        buffer
     }
 
     /// Takes a lent buffer back.
@@ -45,6 +53,23 @@ impl BufferPool {
             buffer.clear();
             self.idle.push(buffer);
         }
+    }
+
+    /// Whether more buffers are idle than are kept for ever.
+    pub(crate) fn is_untidy(&self) -> bool {
+        self.idle.len() > SPARE_BUFFERS
+    }
+
+    /// Frees some of the buffers that nobody has needed since the last time. What a crowd has left behind goes back to
+    /// the system, and what the present traffic uses stays.
+    pub(crate) fn tidy(&mut self) {
+        let spare = self.idle.len().saturating_sub(SPARE_BUFFERS);
+        // The first ones are those that were not lent for the longest time.
+        self.idle.drain(..self.unneeded.min(spare).min(FREED_AT_A_TIME));
+        if !self.is_untidy() {
+            self.idle.shrink_to(SPARE_BUFFERS);
+        }
+        self.unneeded = self.idle.len();
     }
 
     /// How the pool stands.
@@ -87,5 +112,40 @@ mod tests {
         }
         assert_eq!(pool.report().idle, KEPT_BUFFERS_MAX as u64);
         assert_eq!(pool.report().lent, 0);
+    }
+
+    #[test]
+    fn buffers_that_a_crowd_left_behind_are_freed_step_by_step() {
+        let mut pool = BufferPool::default();
+        let crowd: Vec<_> = (0..SPARE_BUFFERS + 150).map(|_| pool.lend()).collect();
+        assert!(!pool.is_untidy());
+        for buffer in crowd {
+            pool.take_back(buffer);
+        }
+        // All were needed since the last time.
+        pool.tidy();
+        let mut idle = vec![pool.idle.len() - SPARE_BUFFERS];
+        while pool.is_untidy() {
+            pool.tidy();
+            idle.push(pool.idle.len() - SPARE_BUFFERS);
+        }
+        assert_eq!(idle, [150, 86, 22, 0]);
+        pool.tidy();
+        assert_eq!(pool.report().idle, SPARE_BUFFERS as u64, "some are always kept");
+    }
+
+    #[test]
+    fn buffers_that_are_needed_now_and_then_are_kept() {
+        let mut pool = BufferPool::default();
+        let crowd: Vec<_> = (0..SPARE_BUFFERS + 40).map(|_| pool.lend()).collect();
+        crowd.into_iter().for_each(|buffer| pool.take_back(buffer));
+        pool.tidy();
+        for _ in 0..10 {
+            let needed: Vec<_> = (0..SPARE_BUFFERS + 30).map(|_| pool.lend()).collect();
+            needed.into_iter().for_each(|buffer| pool.take_back(buffer));
+            pool.tidy();
+        }
+        let misses = pool.report().misses;
+        assert_eq!((pool.idle.len(), misses), (SPARE_BUFFERS + 30, (SPARE_BUFFERS + 40) as u64));
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lobbyd_core::engine::Counts;
 
+use crate::lanes::LanesReport;
 use crate::pool::PoolReport;
 
 /// How the driver stands.
@@ -15,6 +16,8 @@ pub struct Report {
     pub connections: u64,
     /// What went through since the start.
     pub traffic: Traffic,
+    /// What waits in the lanes and what they have carried.
+    pub lanes: LanesReport,
     /// The buffers that partial frames and outboxes borrow.
     pub pool: PoolReport,
     /// Since the start.

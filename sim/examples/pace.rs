@@ -10,6 +10,7 @@ use lobbyd_core::config::{Config, FixedRoom};
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::packet::PROTOCOL_VERSION;
 use lobbyd_core::text::Text;
+use lobbyd_sim::audit::Auditor;
 use lobbyd_sim::layers::World;
 use lobbyd_sim::layers::pure::Pure;
 use lobbyd_sim::scenario::{Account, Network, Operation, Setup, Store};
@@ -27,19 +28,28 @@ fn main() -> anyhow::Result<()> {
     let seconds: u32 = seconds.context("how many simulated seconds?")?;
 
     let names: Vec<_> = (0..CLIENTS).map(|number| format!("client{number}")).collect();
-    let mut world = Pure::with_checks(&setup(&names)?, 7, checks)?;
+    let setup = setup(&names)?;
+    let mut world = Pure::with_checks(&setup, 7, checks)?;
+    let mut auditor = Auditor::new(&setup);
+    let numbers: Vec<_> = names.iter().map(|name| auditor.client(name)).collect();
     for (number, name) in names.iter().enumerate() {
         let room = RoomNumber((number % ROOMS) as u32 + 1);
         let login = Operation::Login { user: name.clone(), secret: "secret".to_owned() };
         for operation in [Operation::Connect { daemon: "server".to_owned() }, hello(), login] {
             world.begin(name, &operation)?;
+            auditor.begun(world.now(), numbers[number], &operation);
         }
         go_on(&mut world, Duration::from_millis(10))?;
-        world.begin(name, &Operation::RoomEnter { room, password: None })?;
+        let enter = Operation::RoomEnter { room, password: None };
+        world.begin(name, &enter)?;
+        auditor.begun(world.now(), numbers[number], &enter);
         go_on(&mut world, Duration::from_millis(10))?;
         ensure!(world.arrived(name).len() == 4, "{name} is not in its room: {:?}", world.arrived(name));
     }
-    names.iter().for_each(|name| world.arrived(name).clear());
+    for (name, number) in names.iter().zip(&numbers) {
+        let now = world.now();
+        world.arrived(name).drain(..).try_for_each(|arrival| auditor.arrived(now, *number, &arrival))?;
+    }
 
     let says: Vec<_> = (0..CLIENTS)
         .map(|number| Operation::RoomChat {
@@ -50,14 +60,25 @@ fn main() -> anyhow::Result<()> {
     let started_at = Instant::now();
     let mut packets = 0;
     for _ in 0..seconds * 10 {
-        for (name, says) in names.iter().zip(&says) {
+        for ((name, says), number) in names.iter().zip(&says).zip(&numbers) {
             world.begin(name, says)?;
+            if checks {
+                auditor.begun(world.now(), *number, says);
+            }
             packets += 1;
             go_on(&mut world, ROUND / CLIENTS as u32)?;
         }
-        for name in &names {
-            packets += world.arrived(name).len();
-            world.arrived(name).clear();
+        for (name, number) in names.iter().zip(&numbers) {
+            let now = world.now();
+            for arrival in world.arrived(name).drain(..) {
+                packets += 1;
+                if checks {
+                    auditor.arrived(now, *number, &arrival)?;
+                }
+            }
+        }
+        if checks {
+            auditor.quiet(world.now())?;
         }
     }
     let taken = started_at.elapsed().as_secs_f64();
@@ -93,5 +114,6 @@ fn setup(names: &[String]) -> anyhow::Result<Setup> {
         daemons: Vec::new(),
         store: Store::Listed,
         network: Network::default(),
+        is_loose: false,
     })
 }

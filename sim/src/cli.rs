@@ -3,7 +3,9 @@
 //! The exit code is 0 if everything held, 1 if something did not, 2 for bad usage, a file that is no scenario included.
 
 mod check;
+mod live;
 mod run;
+mod shrink;
 
 use std::fmt;
 use std::fs;
@@ -14,20 +16,29 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::extend::Extend;
 use crate::layers::World;
 use crate::layers::pure::Pure;
 use crate::layers::turmoil::Turmoil;
 use crate::scenario::{Scenario, parse};
+use crate::seed;
 
 /// Runs the program with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    main_with(&Extend::default())
+}
+
+/// Runs the program with the arguments of this process, and daemons with these extensions.
+#[must_use]
+pub fn main_with(extend: &Extend) -> ExitCode {
     // Bad arguments end the process here, with code 2.
     let arguments = Arguments::parse();
     let mut terminal = Terminal { out: io::stdout().lock(), report: io::stderr().lock() };
     let verdict = match &arguments.command {
-        Subcommands::Run(run) => run::run(run, &mut terminal),
-        Subcommands::Check(runs) => check::check(runs, &mut terminal),
+        Subcommands::Run(run) => run::run(run, extend, &mut terminal),
+        Subcommands::Check(check) => check::check(check, &mut terminal),
+        Subcommands::Shrink(shrink) => shrink::shrink(shrink, extend, &mut terminal),
     };
     match verdict {
         Ok(verdict) => verdict.into(),
@@ -51,7 +62,9 @@ enum Subcommands {
     /// Runs scenarios and says which hold.
     Run(run::Run),
     /// Runs each scenario in two processes with the same seed and compares their traces byte for byte.
-    Check(Runs),
+    Check(check::Check),
+    /// Makes a scenario that does not hold as small as it can be.
+    Shrink(shrink::Shrink),
 }
 
 #[derive(Debug, Args)]
@@ -63,7 +76,7 @@ struct Runs {
     #[arg(long, value_enum, default_value_t = Layer::Pure)]
     layer: Layer,
     /// The root of all randomness: the same seed gives the same run.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, env = seed::VARIABLE, default_value_t = seed::DEFAULT)]
     seed: u64,
 }
 
@@ -88,15 +101,15 @@ impl fmt::Display for Layer {
     }
 }
 
-/// The world of a layer, where nothing has happened yet.
+/// The world of a layer that can be repeated, where nothing has happened yet.
 ///
 /// # Errors
-/// When the layer cannot be set up.
-pub fn world(layer: Layer, scenario: &Scenario, seed: u64) -> anyhow::Result<Box<dyn World>> {
+/// When the layer cannot be set up, or is the live one.
+pub fn world(layer: Layer, scenario: &Scenario, seed: u64, extend: &Extend) -> anyhow::Result<Box<dyn World>> {
     match layer {
-        Layer::Pure => Ok(Box::new(Pure::new(&scenario.setup, seed)?)),
-        Layer::Turmoil => Ok(Box::new(Turmoil::for_scenario(scenario, seed)?)),
-        Layer::Live => bail!("the {layer} layer is not built yet"),
+        Layer::Pure => Ok(Box::new(Pure::with_extensions(&scenario.setup, seed, extend)?)),
+        Layer::Turmoil => Ok(Box::new(Turmoil::with_extensions(scenario, seed, extend)?)),
+        Layer::Live => bail!("nothing is the same twice on the {layer} layer: it is for `run` alone"),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Simulation: the production driver, codec and connections on a simulated network, where time is simulated too and
-//! nothing can open a real socket.
+//! nothing can open a real socket. The live layer, which is no simulation, runs the same scenarios on real daemons.
 
 #![forbid(unsafe_code)]
 
@@ -7,10 +7,17 @@
 compile_error!("lobbyd-sim needs tokio's `tokio_unstable` cfg: if RUSTFLAGS is set, add `--cfg tokio_unstable` to it");
 
 pub mod accounts;
+pub mod audit;
 pub mod cli;
+pub mod extend;
 pub mod layers;
+pub mod marks;
+pub mod model;
 pub mod network;
+mod random;
 pub mod redis;
 pub mod runner;
 pub mod scenario;
+pub mod seed;
+pub mod shrink;
 pub mod trace;

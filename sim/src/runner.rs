@@ -14,10 +14,17 @@
 //! - In a `together`, expectations with the same `any of` are one set, of which each takes another packet, in whatever
 //!   order they come; if there are more expectations than packets in it, each chooses freely.
 //! - A check may come true late, within the step's time.
+//! - The invariants of [`audit`](crate::audit) hold throughout.
 //! - A check that the layer cannot do is skipped alone. After an operation or a fault that it cannot do, nothing that
-//!   follows is certain, so all later steps are skipped too, each by name.
+//!   follows is certain, so all later steps are skipped too, each by name. What of the setup it cannot do is skipped
+//!   alone, as if it stood in line 0.
+//!
+//! A loose scenario (`expect anything`) demands less: an expectation waits for the next packet since the beginning of
+//! its step that matches, all others pass by, nothing is left over in the end, and what makes no sense at its moment is
+//! passed over. `nothing` is still nothing.
 
 mod outcome;
+mod signature;
 
 use std::any::Any;
 use std::collections::{BTreeSet, VecDeque};
@@ -28,12 +35,16 @@ use lobbyd_core::packet::ServerPacket;
 
 use self::outcome::shorten;
 pub use self::outcome::{Kind, Outcome, Skipped, Violation};
+pub use self::signature::Signature;
+use crate::audit::{Auditor, Breach};
 use crate::layers::{Arrival, CannotDo, Failure, World};
 use crate::scenario::{Check, Event, Expected, Operation, Pattern, Scenario, Step};
 use crate::trace::{self, Entry, Trace, What};
 
 /// How long a world may take to become quiet at the end of a step, at most.
 pub const SETTLE: Duration = Duration::from_secs(1);
+/// Why a step is skipped that the layer could do itself.
+pub const FOLLOWS: &str = "it follows what the layer cannot do";
 /// How many lines of the trace a violation shows.
 const TRACE_LINES: usize = 12;
 
@@ -41,22 +52,31 @@ const TRACE_LINES: usize = 12;
 pub fn run(scenario: &Scenario, world: &mut dyn World) -> Outcome {
     let mut names = BTreeSet::new();
     scenario.steps.iter().for_each(|step| name_clients(step, &mut names));
+    let mut auditor = Auditor::new(&scenario.setup);
     let mut run = Run {
         world,
-        seats: names.into_iter().map(Seat::new).collect(),
+        seats: names.into_iter().map(|name| Seat::new(name, auditor.client(name))).collect(),
+        auditor,
+        is_loose: scenario.setup.is_loose,
         trace: Trace::new(),
         skipped: Vec::new(),
         line: 0,
         step: 0,
         is_astray: false,
     };
+    run.world.left_out().into_iter().for_each(|what| run.skip(what));
     let result = run.steps(&scenario.steps);
-    Outcome { result, skipped: run.skipped, trace: run.trace }
+    let mut marks = run.world.marks();
+    marks.add(run.auditor.marks());
+    Outcome { result, skipped: run.skipped, trace: run.trace, marks }
 }
 
 struct Run<'a> {
     world: &'a mut dyn World,
     seats: Vec<Seat<'a>>,
+    auditor: Auditor,
+    /// Whether anything may arrive and be tried.
+    is_loose: bool,
     trace: Trace,
     skipped: Vec<Skipped>,
     line: u32,
@@ -68,6 +88,8 @@ struct Run<'a> {
 /// A client, as the runner sees it.
 struct Seat<'a> {
     name: &'a str,
+    /// What the auditor calls it.
+    number: usize,
     /// What has arrived and was not expected yet.
     inbox: VecDeque<Arrival>,
     /// What this step still expects, in order.
@@ -79,8 +101,8 @@ struct Seat<'a> {
 }
 
 impl<'a> Seat<'a> {
-    fn new(name: &'a str) -> Self {
-        Self { name, inbox: VecDeque::new(), pending: VecDeque::new(), silent_until: None, is_concerned: false }
+    fn new(name: &'a str, number: usize) -> Self {
+        Self { name, number, inbox: VecDeque::new(), pending: VecDeque::new(), silent_until: None, is_concerned: false }
     }
 }
 
@@ -112,10 +134,11 @@ impl<'a> Run<'a> {
         for (index, step) in steps.iter().enumerate() {
             (self.step, self.line) = (index + 1, step.line);
             if self.is_astray {
-                self.skip("it follows what the layer cannot do".to_owned());
+                self.skip(FOLLOWS.to_owned());
                 continue;
             }
             self.perform(step)?;
+            self.audit_if_quiet()?;
             for (daemon, digest) in self.world.digests() {
                 self.note(What::Digest { daemon, digest });
             }
@@ -126,12 +149,18 @@ impl<'a> Run<'a> {
         for seat in &mut self.seats {
             (seat.is_concerned, seat.silent_until) = (true, None);
         }
-        self.settle(self.world.now() + SETTLE)
+        self.settle(self.world.now() + SETTLE)?;
+        self.audit_if_quiet()
     }
 
     fn perform(&mut self, step: &'a Step) -> Result<(), Violation> {
+        // A check may have let a little time pass.
+        self.collect_arrivals()?;
         for seat in &mut self.seats {
             (seat.is_concerned, seat.silent_until) = (false, None);
+            if self.is_loose {
+                seat.inbox.clear();
+            }
         }
         let begun_at = self.world.now();
         let (mut parts, mut sets, mut checks) = (Vec::new(), Vec::new(), Checks::new());
@@ -143,6 +172,7 @@ impl<'a> Run<'a> {
                 Event::Fault(fault) => {
                     let done = self.guarded(|world| world.inject(fault))?;
                     if self.was_done(done)? {
+                        self.auditor.injected(self.world.now(), fault);
                         self.note(What::Injected(fault.clone()));
                     }
                 }
@@ -163,7 +193,8 @@ impl<'a> Run<'a> {
         if over_at > begun_at {
             self.note(What::Advanced(over_at - begun_at));
         }
-        if parts.iter().any(|part| !part.expects.is_empty()) || !checks.is_empty() {
+        let settles = !self.is_loose || self.seats.iter().any(|seat| seat.silent_until.is_some());
+        if settles && (parts.iter().any(|part| !part.expects.is_empty()) || !checks.is_empty()) {
             self.settle(self.world.now() + step.within.min(SETTLE))?;
         }
         checks.into_iter().try_for_each(|(daemon, check, within)| self.check(daemon, check, within))
@@ -172,19 +203,26 @@ impl<'a> Run<'a> {
     fn begin(&mut self, client: &'a str, operation: &Operation) -> Result<(), Violation> {
         let done = self.guarded(|world| world.begin(client, operation))?;
         if self.was_done(done)? {
-            self.seat(client).is_concerned = true;
+            let (now, seat) = (self.world.now(), self.seat(client));
+            seat.is_concerned = true;
+            let number = seat.number;
+            self.auditor.begun(now, number, operation);
             self.note(What::Began { client: client.to_owned(), operation: operation.clone() });
         }
         Ok(())
     }
 
-    /// False if the layer cannot do what was begun.
+    /// False if what was begun is not done: the layer cannot, or it makes no sense and the scenario is loose.
     fn was_done(&mut self, done: Result<(), CannotDo>) -> Result<bool, Violation> {
         match done {
             Ok(()) => Ok(true),
             Err(cannot @ CannotDo::Layer { .. }) => {
                 self.skip(cannot.to_string());
                 self.is_astray = true;
+                Ok(false)
+            }
+            Err(CannotDo::Scenario(what)) if self.is_loose => {
+                self.note(What::Skipped(what));
                 Ok(false)
             }
             Err(CannotDo::Scenario(what)) => {
@@ -222,7 +260,7 @@ impl<'a> Run<'a> {
     /// Lets the world go on until everything expected has arrived and the moment has come.
     fn go_on(&mut self, over_at: Duration, sets: &mut [Set<'a>]) -> Result<(), Violation> {
         loop {
-            self.collect_arrivals();
+            self.collect_arrivals()?;
             for index in 0..self.seats.len() {
                 self.match_arrivals(index, sets)?;
             }
@@ -257,7 +295,7 @@ impl<'a> Run<'a> {
                 None => {
                     self.seats[index].pending.pop_front();
                 }
-                Some(_) if is_ping(arrival) => {}
+                Some(_) if self.is_loose || is_ping(arrival) => {}
                 Some(why) => {
                     let why = if why.is_empty() { why } else { format!(" ({why})") };
                     let arrived = format!("{}{why}", trace::arrival_line(arrival));
@@ -275,9 +313,9 @@ impl<'a> Run<'a> {
     fn settle(&mut self, until: Duration) -> Result<(), Violation> {
         let until = self.seats.iter().filter_map(|seat| seat.silent_until).fold(until, Duration::max);
         loop {
-            self.collect_arrivals();
+            self.collect_arrivals()?;
             for index in 0..self.seats.len() {
-                if self.seats[index].is_concerned {
+                if self.is_over_for(index) {
                     self.nothing_more(index)?;
                 }
             }
@@ -285,6 +323,12 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether nothing more may come at a client of the step.
+    fn is_over_for(&self, index: usize) -> bool {
+        let seat = &self.seats[index];
+        if self.is_loose { seat.silent_until.is_some() } else { seat.is_concerned }
     }
 
     fn nothing_more(&self, index: usize) -> Result<(), Violation> {
@@ -321,7 +365,7 @@ impl<'a> Run<'a> {
                 }
             }
             self.advance(deadline)?;
-            self.collect_arrivals();
+            self.collect_arrivals()?;
         }
     }
 
@@ -333,7 +377,8 @@ impl<'a> Run<'a> {
         match went_on {
             Ok(happened) => Ok(happened || self.world.now() > before),
             Err(Failure(what)) => {
-                self.collect_arrivals();
+                // What the world says is wrong is what counts.
+                let _ = self.collect_arrivals();
                 Err(self.violation(Kind::World, "a world in order".to_owned(), what))
             }
         }
@@ -348,15 +393,30 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn collect_arrivals(&mut self) {
+    fn collect_arrivals(&mut self) -> Result<(), Violation> {
         let (at, line) = (self.world.now(), self.line);
+        let mut held = Ok(());
         for seat in &mut self.seats {
             for arrival in self.world.arrived(seat.name).drain(..) {
                 let what = What::Arrived { client: seat.name.to_owned(), arrival: arrival.clone() };
                 self.trace.push(Entry { at, line, what });
+                held = held.and_then(|()| self.auditor.arrived(at, seat.number, &arrival));
                 seat.inbox.push_back(arrival);
             }
         }
+        held.map_err(|breach| self.breached(breach))
+    }
+
+    /// What holds only when nothing is under way is held against what is then.
+    fn audit_if_quiet(&self) -> Result<(), Violation> {
+        if self.is_astray || !self.world.is_quiet() {
+            return Ok(());
+        }
+        self.auditor.quiet(self.world.now()).map_err(|breach| self.breached(breach))
+    }
+
+    fn breached(&self, Breach { invariant, what }: Breach) -> Violation {
+        self.violation(Kind::Invariant(invariant), invariant.to_owned(), what)
     }
 
     fn seat(&mut self, client: &str) -> &mut Seat<'a> {
@@ -399,7 +459,6 @@ impl<'a> Run<'a> {
     fn violation(&self, kind: Kind, expected: String, arrived: String) -> Violation {
         let mut trace: Vec<_> = self.trace.lines().rev().take(TRACE_LINES).map(shorten).collect();
         trace.reverse();
-        let (expected, arrived) = (shorten(expected), shorten(arrived));
         Violation { kind, line: self.line, step: self.step, expected, arrived, trace, at: self.world.now() }
     }
 }

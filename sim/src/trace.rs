@@ -54,7 +54,8 @@ pub enum What {
     },
     /// A step had let time pass.
     Advanced(Duration),
-    /// A step, or a part of one, was not done because the layer cannot.
+    /// A step, or a part of one, was not done because the layer cannot, or because it made no sense at its moment and
+    /// the scenario is loose.
     Skipped(String),
     /// The state of a daemon's engine at the end of a step.
     Digest {

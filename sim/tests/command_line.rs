@@ -21,6 +21,14 @@ fn bad_usage_has_code_2() {
 }
 
 #[test]
+fn live_layer_without_a_daemon_has_code_2_and_says_how_to_get_one() {
+    let output = lobbyd_sim(&["run", "scenarios/hello.scenario", "--layer", "live", "--daemon", "/nowhere/lobbyd"]);
+    assert_eq!(output.status.code(), Some(2));
+    let report = String::from_utf8(output.stderr).expect("text");
+    assert!(report.contains("there is no daemon at /nowhere/lobbyd: `cargo build -p lobbyd` builds one"), "{report}");
+}
+
+#[test]
 fn a_file_that_is_no_scenario_has_code_2_and_says_where() {
     let output = lobbyd_sim(&["run", "Cargo.toml"]);
     assert_eq!(output.status.code(), Some(2));

@@ -1,6 +1,7 @@
 //! The model of Redis answers as a real `redis-server` does, byte for byte, to random sequences of commands.
 
 #![expect(clippy::unwrap_used, reason = "a test says by its panic what was not as it should be")]
+#![expect(clippy::disallowed_types, reason = "the model is compared with a real server, by a real socket")]
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -11,4 +11,5 @@ mod operation;
 mod redis_accounts;
 mod redis_faults;
 mod redis_presence;
+mod scenarios_live;
 mod shutdown;

@@ -25,8 +25,10 @@ const READ_BYTES: usize = 8 * 1024;
 /// How long a connection that this side closes waits for the other side to close too. Without that wait the last
 /// request could be lost to a reset.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// After how many heartbeat intervals without a complete packet the server is given up.
-const SILENT_INTERVALS: u32 = 3;
+/// After how many heartbeat intervals without a complete packet the server is given up. Twice what the server grants its
+/// clients: its process may be stopped and continued, which closes nobody there, and neither shall it here. At the
+/// default interval of 20 seconds a server may stand still for a minute and more without losing anybody.
+const SILENT_INTERVALS: u32 = 6;
 
 /// Moves the bytes: nothing else of the client does anything while nobody runs this. Needs tokio's timer. Dropped
 /// before its end, it ends the connection.

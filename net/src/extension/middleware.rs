@@ -131,6 +131,12 @@ impl Chain {
         Self { links: middleware.into_iter().map(link).collect() }
     }
 
+    /// Whether there is no middleware.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
     /// Hands a packet to the engine, through the chain and back. What the engine does is in `actions`, which were empty.
     pub fn step(
         &mut self,

@@ -1,9 +1,10 @@
 use std::cell::Cell;
 
 use lobbyd_core::config::Config;
-use lobbyd_core::input::Account;
+use lobbyd_core::input::{Account, Admin, WireFault};
 
 use super::*;
+use crate::extension::Extensions;
 use crate::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
 
 /// A client that sends without end, a little at each look, and reads everything.
@@ -46,20 +47,25 @@ impl Accounts for Nobody {
 
 fn hub(config: Config) -> Rc<RefCell<Hub<Chatterbox>>> {
     let logins = Logins::new(Rc::new(Nobody), None, Duration::from_secs(5));
-    Hub::new(Engine::new(config, 1, Instant::ZERO), Sealer::new([1; 16]), logins)
+    Hub::new(Extensions::new().assemble(config, 1, Instant::ZERO), Sealer::new([1; 16]), logins)
 }
 
 fn accept(hub: &Rc<RefCell<Hub<Chatterbox>>>, sent: &Rc<Cell<usize>>) -> SessionId {
     let stream = Chatterbox { sent: sent.clone(), pauses: false };
-    hub.borrow_mut().accept(stream, SocketAddr::from(([127, 0, 0, 1], 1))).expect("a free slot")
+    let mut hub = hub.borrow_mut();
+    let now = hub.begin_turn();
+    let session = hub.connect(now, stream, SocketAddr::from(([127, 0, 0, 1], 1))).expect("a free slot");
+    hub.end_turn(now);
+    session
 }
 
 #[test]
 fn closed_client_that_goes_on_sending_is_cut_after_so_many_bytes() {
     let (hub, sent) = (hub(Config::default()), Rc::default());
     let session = accept(&hub, &sent);
-    hub.borrow_mut().post(Input::Malformed { session, fault: WireFault::FrameEmpty });
     let mut context = Context::from_waker(Waker::noop());
+    hub.borrow_mut().system.push(Input::Malformed { session, fault: WireFault::FrameEmpty });
+    hub.borrow_mut().poll_system(&context);
     let (mut discarded, mut looks) = (0, 0);
     while hub.borrow_mut().poll_closing(&mut context, session, &mut discarded).is_pending() {
         looks += 1;
@@ -90,4 +96,34 @@ fn every_farewell_fits_into_its_reserve() {
         codec::encode_server(&ServerPacket::Closing { reason }, &mut frame);
         assert!(frame.len() <= CLOSING_BYTES, "{reason:?} takes {} bytes", frame.len());
     }
+}
+
+#[test]
+fn housekeeping_waits_for_every_other_lane() {
+    let hub = hub(Config::default());
+    let mut hub = hub.borrow_mut();
+    let crowd: Vec<_> = (0..200).map(|_| hub.pool.lend()).collect();
+    crowd.into_iter().for_each(|buffer| hub.pool.take_back(buffer));
+    hub.tidy();
+    let idle = hub.report().pool.idle;
+    assert_eq!(hub.report().lanes.background, LaneReport { waiting: 1, peak: 0, handled: 1, deferred: 0 });
+
+    // An input waits; then an errand; then packets; then an outbox.
+    hub.system.push(Input::Admin(Admin::Announce { text: "hello".into() }));
+    hub.tidy();
+    assert!(hub.system.next().is_some());
+    let errand = hub.begin_errand(|_| async {});
+    hub.tidy();
+    hub.cancel_errand(errand);
+    hub.system.gather();
+    hub.user_lane.add_waiting();
+    hub.tidy();
+    hub.user_lane.waiting = 0;
+    hub.dirty.push(SessionId { index: 0, generation: 0 });
+    hub.tidy();
+    hub.dirty.clear();
+    assert_eq!(hub.report().pool.idle, idle);
+    hub.tidy();
+    assert!(hub.report().pool.idle < idle);
+    assert_eq!(hub.report().lanes.background, LaneReport { waiting: 1, peak: 0, handled: 2, deferred: 4 });
 }

@@ -5,24 +5,41 @@ use std::time::Duration;
 use lobbyd_core::id::RequestId;
 use lobbyd_core::input::WireFault;
 use lobbyd_core::packet::{ClientPacket, CloseReason, ServerPacket};
-use lobbyd_net::client::ClientError;
+use lobbyd_core::text::Text;
+use lobbyd_net::client::{ClientError, Event};
 use lobbyd_net::codec::encode_server;
 use tokio::io::AsyncWriteExt;
 
 use crate::script::{ROOM, chat_notify, chat_request, entered, greeted, list, user, welcome};
 
 #[tokio::test(start_paused = true)]
-async fn silent_server_is_given_up_after_three_intervals() {
+async fn silent_server_is_given_up_after_six_intervals() {
     let (mut server, client) = greeted().await;
     let start = tokio::time::Instant::now();
-    tokio::time::sleep(Duration::from_secs(59)).await;
+    tokio::time::sleep(Duration::from_secs(119)).await;
     server.send(ServerPacket::Ping { nonce: 1 }).await;
     // A part of a packet is no sign of life.
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    tokio::time::sleep(Duration::from_secs(90)).await;
     server.stream.write_all(&[9]).await.unwrap();
     let waiting = client.handle.logout().await.unwrap_err();
-    assert!(matches!(waiting, ClientError::ServerSilent(_)), "{waiting:?}");
-    assert_eq!(start.elapsed().as_secs(), 119);
+    assert!(matches!(waiting, ClientError::ServerSilent(silence) if silence.as_secs() == 120), "{waiting:?}");
+    assert_eq!(start.elapsed().as_secs(), 239);
+}
+
+#[tokio::test(start_paused = true)]
+async fn server_that_stood_still_for_a_while_is_kept() {
+    let (mut server, mut client) = greeted().await;
+    let asking = client.handle.clone();
+    let asked = tokio::spawn(async move { asking.logout().await });
+    // The server has pinged, is stopped, and does nothing for almost six intervals.
+    server.send(ServerPacket::Ping { nonce: 1 }).await;
+    tokio::time::sleep(Duration::from_millis(119_999)).await;
+    server.expect(ClientPacket::Pong { nonce: 1 }).await;
+    server.expect(ClientPacket::LogoutRequest { request: RequestId(1) }).await;
+    server.send(ServerPacket::LogoutResponse { request: RequestId(1), result: Ok(()) }).await;
+    server.send(ServerPacket::AnnounceNotify { text: Text::new("back again") }).await;
+    asked.await.unwrap().unwrap();
+    assert_eq!(client.events.next().await.unwrap(), Event::Announce { text: Text::new("back again") });
 }
 
 #[tokio::test]

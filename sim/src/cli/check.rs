@@ -1,19 +1,34 @@
-//! `check`: runs each scenario in two processes and compares their traces.
+//! `check`: runs each scenario in two processes, perhaps of two builds, and compares their traces.
 
 use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use clap::Args;
 
-use super::{Runs, Terminal, Verdict};
+use super::{Layer, Runs, Terminal, Verdict};
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    runs: Runs,
+    /// The other process is of this program: the same one, built in another way.
+    #[arg(long, value_name = "PROGRAM")]
+    with: Option<PathBuf>,
+}
 
 /// Checks the files.
 ///
 /// # Errors
-/// When this program cannot be started again, or results cannot be written.
-pub(super) fn check(runs: &Runs, terminal: &mut Terminal<impl Write, impl Write>) -> anyhow::Result<Verdict> {
-    check_files(runs, &spawn, terminal)
+/// When a program cannot be started, results cannot be written, or no layer is given that repeats itself.
+pub(super) fn check(check: &Check, terminal: &mut Terminal<impl Write, impl Write>) -> anyhow::Result<Verdict> {
+    if check.runs.layer == Layer::Live {
+        bail!("nothing is the same twice on the live layer: give --layer pure or --layer turmoil");
+    }
+    let this = std::env::current_exe().context("cannot find this program to start it again")?;
+    let programs = [this.as_path(), check.with.as_deref().unwrap_or(&this)];
+    check_files(&check.runs, &|file, runs| spawn(programs, file, runs), terminal)
 }
 
 /// What another process made of a scenario.
@@ -23,19 +38,28 @@ struct Other {
     report: String,
 }
 
-/// Runs a scenario in another process.
-type Spawn<'s> = &'s dyn Fn(&Path, &Runs) -> anyhow::Result<Other>;
+/// Runs a scenario in two other processes, at the same time.
+type Spawn<'s> = &'s dyn Fn(&Path, &Runs) -> anyhow::Result<[Other; 2]>;
 
-fn spawn(file: &Path, runs: &Runs) -> anyhow::Result<Other> {
-    let program = std::env::current_exe().context("cannot find this program to start it again")?;
-    let output = Command::new(&program)
-        .args(["run", "--trace", "-", "--layer", &runs.layer.to_string(), "--seed", &runs.seed.to_string(), "--"])
-        .arg(file)
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start {}", program.display()))?;
-    let report = String::from_utf8_lossy(&output.stderr).into_owned();
-    Ok(Other { code: output.status.code(), trace: output.stdout, report })
+fn spawn(programs: [&Path; 2], file: &Path, runs: &Runs) -> anyhow::Result<[Other; 2]> {
+    let start = |program: &Path| {
+        Command::new(program)
+            .args(["run", "--trace", "-", "--layer", &runs.layer.to_string(), "--seed", &runs.seed.to_string(), "--"])
+            .arg(file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))
+    };
+    let finish = |process: Child| -> anyhow::Result<Other> {
+        let output = process.wait_with_output().context("cannot read what another process says")?;
+        let report = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok(Other { code: output.status.code(), trace: output.stdout, report })
+    };
+    let (one, other) = (start(programs[0])?, start(programs[1])?);
+    // The other one waits with what does not fit into its pipe until the first has been read.
+    Ok([finish(one)?, finish(other)?])
 }
 
 fn check_files(
@@ -45,7 +69,7 @@ fn check_files(
 ) -> anyhow::Result<Verdict> {
     let mut worst = Verdict::Held;
     for file in &runs.files {
-        let (one, other) = (spawn(file, runs)?, spawn(file, runs)?);
+        let [one, other] = spawn(file, runs)?;
         let verdict = match (one.code, other.code) {
             (Some(0 | 1), Some(0 | 1)) => check_traces(file, runs, &one, &other, &mut terminal.out)?,
             (code, _) => {
@@ -77,17 +101,18 @@ fn check_traces(file: &Path, runs: &Runs, one: &Other, other: &Other, out: &mut 
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::super::tests::{runs, terminal, text};
     use super::*;
 
     fn checked(codes: [i32; 2], traces: [&str; 2]) -> (Verdict, String) {
         let mut terminal = terminal();
-        let count = Cell::new(0);
         let spawn = |_: &Path, _: &Runs| {
-            let index = count.replace(count.get() + 1);
-            Ok(Other { code: Some(codes[index]), trace: traces[index].into(), report: "report\n".to_owned() })
+            let other = |index: usize| Other {
+                code: Some(codes[index]),
+                trace: traces[index].into(),
+                report: "report\n".to_owned(),
+            };
+            Ok([other(0), other(1)])
         };
         let verdict = check_files(&runs(&["a.scenario"]), &spawn, &mut terminal).expect("it ran");
         (verdict, text(terminal.out) + &text(terminal.report))

@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 
+use super::live::LiveArguments;
 use super::{Layer, Runs, Terminal, Verdict, quoted, read, world};
+use crate::extend::Extend;
+use crate::layers::live::{Live, StartError, Target};
+use crate::layers::{CannotDo, World};
 use crate::runner::{self, Outcome, Skipped};
 use crate::scenario::Scenario;
 
@@ -18,14 +22,22 @@ pub(super) struct Run {
     /// Writes the trace to this file; `-` for the standard output, with the report on the standard error.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    #[command(flatten)]
+    live: LiveArguments,
 }
 
 /// Runs the files.
 ///
 /// # Errors
 /// When the layer cannot be set up, or results cannot be written.
-pub(super) fn run(run: &Run, terminal: &mut Terminal<impl Write, impl Write>) -> anyhow::Result<Verdict> {
-    run_files(run, &execute, terminal)
+pub(super) fn run(
+    run: &Run,
+    extend: &Extend,
+    terminal: &mut Terminal<impl Write, impl Write>,
+) -> anyhow::Result<Verdict> {
+    run.live.must_fit(run.runs.layer)?;
+    let target = run.live.target()?;
+    run_files(run, &|scenario, layer, seed| execute(scenario, layer, seed, &target, extend), terminal)
 }
 
 /// What came of a run, as far as the report says it.
@@ -41,9 +53,18 @@ struct Ran {
 /// Runs a scenario on a layer with a seed.
 type Execute<'e> = &'e dyn Fn(&Scenario, Layer, u64) -> anyhow::Result<Ran>;
 
-fn execute(scenario: &Scenario, layer: Layer, seed: u64) -> anyhow::Result<Ran> {
-    let mut world = world(layer, scenario, seed)?;
-    let Outcome { result, skipped, trace } = runner::run(scenario, world.as_mut());
+fn execute(scenario: &Scenario, layer: Layer, seed: u64, target: &Target, extend: &Extend) -> anyhow::Result<Ran> {
+    let mut world: Box<dyn World> = match layer {
+        Layer::Pure | Layer::Turmoil => world(layer, scenario, seed, extend)?,
+        Layer::Live => match Live::for_scenario(scenario, target, seed) {
+            Ok(world) => Box::new(world),
+            Err(StartError::CannotDo(cannot @ CannotDo::Layer { .. })) => {
+                return Ok(Ran { skipped: vec![(0, cannot.to_string())], ..Ran::default() });
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let Outcome { result, skipped, trace, marks: _ } = runner::run(scenario, world.as_mut());
     Ok(Ran {
         violation: result.err().map(|violation| (violation.line, violation.to_string())),
         skipped: skipped.into_iter().map(|Skipped { line, what }| (line, what)).collect(),
@@ -70,8 +91,12 @@ fn run_files(
                 continue;
             }
         };
+        let needs = run.live.needs(&scenario);
+        if !needs.is_empty() {
+            writeln!(terminal.report, "{} needs a server with\n  {}", file.display(), needs.join("\n  "))?;
+        }
         let ran = execute(&scenario, *layer, *seed).with_context(|| file.display().to_string())?;
-        let result = result(file, &run.runs, &ran);
+        let result = result(file, run, &ran);
         match run.trace.as_deref() {
             Some(trace) if trace == Path::new("-") => {
                 terminal.report.write_all(result.as_bytes())?;
@@ -93,8 +118,8 @@ fn run_files(
 
 /// One line if the scenario held, with one more for each step that was skipped; if not, also why, and the command that
 /// shows it again.
-fn result(file: &Path, runs: &Runs, ran: &Ran) -> String {
-    let Runs { layer, seed, .. } = runs;
+fn result(file: &Path, run: &Run, ran: &Ran) -> String {
+    let Runs { layer, seed, .. } = &run.runs;
     let name = file.display();
     let verdict = if ran.violation.is_some() { "failed" } else { "held" };
     let mut text = format!("{verdict:<7} {name}");
@@ -103,7 +128,9 @@ fn result(file: &Path, runs: &Runs, ran: &Ran) -> String {
     }
     text.push('\n');
     for (line, what) in &ran.skipped {
-        text += &format!("  skipped {name}:{line}: {what}\n");
+        // What no line says is of the setup.
+        let line = if *line > 0 { format!(":{line}") } else { String::new() };
+        text += &format!("  skipped {name}{line}: {what}\n");
     }
     if let Some((line, what)) = &ran.violation {
         text += &format!("  {name}:{line}\n");
@@ -111,7 +138,8 @@ fn result(file: &Path, runs: &Runs, ran: &Ran) -> String {
             text += &format!("  {line}\n");
         }
         text += &format!("  seed {seed}, {layer} layer; to see it again:\n");
-        text += &format!("  lobbyd-sim run {} --layer {layer} --seed {seed}\n", quoted(file));
+        let live = run.live.shown();
+        text += &format!("  lobbyd-sim run {} --layer {layer} --seed {seed}{live}\n", quoted(file));
     }
     text
 }
@@ -122,7 +150,7 @@ mod tests {
     use super::*;
 
     fn run(files: &[&str], trace: Option<&str>) -> Run {
-        Run { runs: runs(files), trace: trace.map(PathBuf::from) }
+        Run { runs: runs(files), trace: trace.map(PathBuf::from), live: LiveArguments::default() }
     }
 
     /// A file that is there and is a scenario.
@@ -173,6 +201,28 @@ mod tests {
         run_files(&run(&[SCENARIO], Some("-")), &violated, &mut terminal).expect("it ran");
         assert_eq!(text(terminal.out), "the trace\n");
         assert!(text(terminal.report).starts_with("failed"));
+    }
+
+    #[test]
+    fn what_is_for_the_live_layer_is_refused_on_others() {
+        let mut run = run(&[SCENARIO], None);
+        run.live = LiveArguments::with_addresses(&["localhost:7400"]);
+        let refused =
+            super::run(&run, &Extend::default(), &mut terminal()).expect_err("the pure layer has no addresses");
+        assert_eq!(refused.to_string(), "--address has no meaning on the pure layer: give --layer live as well");
+    }
+
+    #[test]
+    fn what_a_running_server_must_be_like_is_said() {
+        let mut run = run(&[concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/room-password.scenario")], None);
+        run.live = LiveArguments::with_addresses(&["localhost:7400"]);
+        let mut terminal = terminal();
+        run_files(&run, &violated, &mut terminal).expect("it ran");
+        let (report, out) = (text(terminal.report), text(terminal.out));
+        assert!(report.contains("needs a server with\n  set room_password_failures_per_user"), "{report}");
+        assert!(report.contains("\n  room 1 \"Cellar\" capacity 5 password sesame\n"), "{report}");
+        assert!(report.ends_with("\n  account alice wonder\n"), "{report}");
+        assert!(out.ends_with(" --address localhost:7400\n"), "{out}");
     }
 
     #[test]

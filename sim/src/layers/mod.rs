@@ -4,14 +4,21 @@
 //! arrived. So a layer is a loop around an event queue (`pure`), around a simulated network (`turmoil`), or around real
 //! sockets (`live`).
 
+#[expect(clippy::disallowed_types, reason = "the one layer that opens sockets")]
+pub mod live;
 pub mod pure;
 pub mod turmoil;
+
+mod clients;
+mod line;
+mod speech;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use lobbyd_core::packet::ServerPacket;
 
+use crate::marks::Marks;
 use crate::scenario::{Check, Fault, Operation};
 
 /// How long the presence of a user outlives a crashed daemon, on every layer: the shortest that a daemon accepts with
@@ -53,6 +60,16 @@ pub trait World {
 
     /// The digests of the daemons' engines, by the names of the daemons; none where a layer cannot see them.
     fn digests(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+
+    /// The hard cases that only the layer can tell; none where it cannot look inside.
+    fn marks(&self) -> Marks {
+        Marks::default()
+    }
+
+    /// What of the setup this layer cannot do, and leaves out: each is reported as skipped.
+    fn left_out(&self) -> Vec<String> {
         Vec::new()
     }
 

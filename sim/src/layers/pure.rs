@@ -18,7 +18,6 @@ mod leases;
 mod link;
 mod network;
 mod queue;
-mod random;
 mod redis;
 mod seals;
 mod slots;
@@ -29,6 +28,7 @@ mod wire;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use lobbyd_core::command::CommandName;
 use lobbyd_core::config::ConfigError;
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::input::{Admin, Input};
@@ -36,10 +36,12 @@ use lobbyd_net::password_digest;
 
 use self::daemon::{Daemon, State};
 use self::queue::Event;
-use self::random::Random;
 use self::stores::{Stores, Told};
 use self::wire::Wire;
 use super::{Arrival, CannotDo, Failure, World};
+use crate::extend::Extend;
+use crate::marks::Marks;
+use crate::random::{self, Random};
 use crate::scenario::{Check, Fault, Operation, Setup};
 
 /// More than this at one moment is a loop that time cannot end.
@@ -66,6 +68,9 @@ pub enum SetupError {
     /// Two daemons have one name.
     #[error("two daemons are called {0:?}; give each a name of its own")]
     DaemonTwice(String),
+    /// A service has no stand-in, and nothing asynchronous runs here.
+    #[error("service {0} has no stand-in, which the pure layer needs: give it one, or run on the turmoil layer")]
+    NoStandIn(CommandName),
 }
 
 impl Pure {
@@ -78,11 +83,26 @@ impl Pure {
         Self::with_checks(setup, seed, true)
     }
 
+    /// The same, with daemons that have extensions.
+    ///
+    /// # Errors
+    /// When the setup cannot be, or nobody stands in for a service.
+    pub fn with_extensions(setup: &Setup, seed: u64, extend: &Extend) -> Result<Self, SetupError> {
+        if let Some(service) = extend.without_stand_in() {
+            return Err(SetupError::NoStandIn(service));
+        }
+        Self::build(setup, seed, true, extend)
+    }
+
     /// The same, and whether engines are checked at all, which takes time in proportion to their state.
     ///
     /// # Errors
     /// When the setup cannot be.
     pub fn with_checks(setup: &Setup, seed: u64, checks: bool) -> Result<Self, SetupError> {
+        Self::build(setup, seed, checks, &Extend::default())
+    }
+
+    fn build(setup: &Setup, seed: u64, checks: bool, extend: &Extend) -> Result<Self, SetupError> {
         let mut config = setup.config.clone();
         let mut random = Random::derived(seed, "key of room passwords");
         let key = (u128::from(random.next()) << 64 | u128::from(random.next())).to_le_bytes();
@@ -100,7 +120,7 @@ impl Pure {
             if names.insert(name.clone(), index).is_some() {
                 return Err(SetupError::DaemonTwice(name.clone()));
             }
-            daemons.push(Daemon::new(index, name, config.clone(), key, seed, checks));
+            daemons.push(Daemon::new(index, name, config.clone(), key, seed, checks, extend.clone()));
         }
         Ok(Self { wire, daemons, stores, names })
     }
@@ -157,7 +177,7 @@ impl Pure {
             Event::Up(stream) | Event::Window(stream) | Event::Linger(stream) => {
                 Some(self.wire.streams[stream as usize].daemon)
             }
-            Event::Timer(daemon) | Event::Command(daemon) => Some(daemon),
+            Event::Timer(daemon) | Event::Command(daemon) | Event::Reply(daemon, _) => Some(daemon),
             Event::Store(event) => self.stores.daemon_of(event),
             Event::Down(_) | Event::Refused(_) | Event::Resume(_) => None,
         }
@@ -184,6 +204,11 @@ impl Pure {
             Event::Timer(daemon) => daemons[daemon as usize].fire(wire, stores)?,
             Event::Command(daemon) => {
                 if let Some(input) = daemons[daemon as usize].commands.pop_front() {
+                    daemons[daemon as usize].post(input, wire, stores)?;
+                }
+            }
+            Event::Reply(daemon, number) => {
+                if let Some(input) = daemons[daemon as usize].replies.remove(&number) {
                     daemons[daemon as usize].post(input, wire, stores)?;
                 }
             }
@@ -283,6 +308,10 @@ impl World for Pure {
     fn digests(&self) -> Vec<(String, u64)> {
         let running = self.daemons.iter().filter(|daemon| daemon.state != State::Crashed);
         running.map(|daemon| (daemon.name.clone(), daemon.engine.digest())).collect()
+    }
+
+    fn marks(&self) -> Marks {
+        self.wire.marks.clone()
     }
 
     fn arrived(&mut self, client: &str) -> &mut VecDeque<Arrival> {

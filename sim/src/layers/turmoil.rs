@@ -7,17 +7,15 @@
 //! All randomness follows from one seed: turmoil's, tokio's `select!`, the engines', the Redis links', the choppers'.
 //! Time goes by in ticks of a millisecond, which tokio's timers and turmoil share.
 
+mod calls;
 mod check;
 mod daemon;
-mod line;
 mod links;
 mod panics;
 mod redis_host;
 mod seeds;
 mod setup;
-mod speech;
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::net::IpAddr;
@@ -26,18 +24,20 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-use lobbyd_core::id::UserId;
 use lobbyd_net::node::{NodeHandle, Stopped};
 use tokio::sync::mpsc;
 use turmoil::{Builder, Sim};
 
+use self::calls::Call;
 use self::check::judge;
 use self::daemon::{Daemon, Standing, State};
-use self::line::{Call, Line, Order, Voice};
 use self::links::Links;
 use self::seeds::Seeds;
-use self::setup::{hosts_named_by_faults, validate};
+use self::setup::hosts_named_by_faults;
+pub(super) use self::setup::validate;
+use super::clients::Clients;
 use super::{Arrival, CannotDo, Failure, World};
+use crate::extend::Extend;
 use crate::network::{Network, WINDOW_BYTES};
 use crate::redis::RedisServer;
 use crate::scenario::{Check, Fault, Operation, Scenario, Setup, Store};
@@ -64,22 +64,13 @@ pub struct Turmoil {
     links: Links,
     daemons: BTreeMap<String, Rc<Daemon>>,
     redis: Option<RedisServer>,
-    /// What each client has heard, by its name; a client may have heard nothing and be nobody else.
-    arrived: BTreeMap<String, VecDeque<Arrival>>,
-    clients: BTreeMap<String, Client>,
+    clients: Clients,
     hosts: Vec<ClientHost>,
     /// Who has a host of its own.
     apart: BTreeSet<String>,
     login_timeout: Duration,
     started_at: Duration,
     failure: Option<Failure>,
-}
-
-/// A client that has connected once.
-#[derive(Default)]
-struct Client {
-    voice: Rc<RefCell<Voice>>,
-    line: Option<Rc<Line>>,
 }
 
 /// A host on which clients are.
@@ -97,7 +88,7 @@ impl Turmoil {
     /// # Errors
     /// When the setup makes no sense, or the daemons do not start.
     pub fn new(setup: &Setup, seed: u64) -> Result<Self, CannotDo> {
-        Self::with_apart(setup, seed, BTreeSet::new())
+        Self::with_apart(setup, seed, BTreeSet::new(), &Extend::default())
     }
 
     /// A world for a scenario: every client that a fault of it names has a host of its own.
@@ -105,12 +96,20 @@ impl Turmoil {
     /// # Errors
     /// As [`Turmoil::new`].
     pub fn for_scenario(scenario: &Scenario, seed: u64) -> Result<Self, CannotDo> {
-        let mut named = BTreeSet::new();
-        scenario.steps.iter().for_each(|step| hosts_named_by_faults(step, &mut named));
-        Self::with_apart(&scenario.setup, seed, named)
+        Self::with_extensions(scenario, seed, &Extend::default())
     }
 
-    fn with_apart(setup: &Setup, seed: u64, mut apart: BTreeSet<String>) -> Result<Self, CannotDo> {
+    /// The same, with daemons that have extensions.
+    ///
+    /// # Errors
+    /// As [`Turmoil::new`].
+    pub fn with_extensions(scenario: &Scenario, seed: u64, extend: &Extend) -> Result<Self, CannotDo> {
+        let mut named = BTreeSet::new();
+        scenario.steps.iter().for_each(|step| hosts_named_by_faults(step, &mut named));
+        Self::with_apart(&scenario.setup, seed, named, extend)
+    }
+
+    fn with_apart(setup: &Setup, seed: u64, mut apart: BTreeSet<String>, extend: &Extend) -> Result<Self, CannotDo> {
         validate(setup)?;
         apart.retain(|name| name != redis_host::HOST && !setup.daemons.contains(name));
         let seeds = Seeds::new(seed);
@@ -134,7 +133,7 @@ impl Turmoil {
         }
         let mut daemons = BTreeMap::new();
         for name in &setup.daemons {
-            let daemon = Rc::new(Daemon::new(name, setup, network.clone(), seeds));
+            let daemon = Rc::new(Daemon::new(name, setup, network.clone(), seeds, extend.clone()));
             daemons.insert(name.clone(), daemon.clone());
             simulation.host(name.as_str(), move || daemon.clone().run());
         }
@@ -144,8 +143,7 @@ impl Turmoil {
             links: Links::default(),
             daemons,
             redis,
-            arrived: BTreeMap::new(),
-            clients: BTreeMap::new(),
+            clients: Clients::default(),
             hosts: Vec::new(),
             apart,
             login_timeout: setup.config.login_timeout,
@@ -183,30 +181,16 @@ impl Turmoil {
         };
         self.failure = outcome.clone().err();
         self.network.set_now(self.now());
-        for (name, client) in &self.clients {
-            let mut voice = client.voice.borrow_mut();
-            if !voice.arrived.is_empty() {
-                self.arrived.entry(name.clone()).or_default().append(&mut voice.arrived);
-            }
-        }
+        self.clients.listen();
         outcome
-    }
-
-    fn has_arrivals(&self) -> bool {
-        self.arrived.values().any(|arrived| !arrived.is_empty())
     }
 
     fn connect(&mut self, client: &str, daemon: &str) -> Result<(), CannotDo> {
         // Where no process is, a machine refuses at once; turmoil would let the caller wait for the restart.
         let host = self.daemon(daemon)?.is_running().then(|| daemon.to_owned());
-        let line = Line::new();
         let index = self.host_of(client);
-        let client = self.clients.entry(client.to_owned()).or_default();
-        if let Some(old) = client.line.replace(line.clone()) {
-            old.order(Order::Leave);
-        }
-        client.voice.borrow_mut().speech.disconnected();
-        let call = Call { line, voice: client.voice.clone(), host };
+        let (line, voice) = self.clients.connect(client);
+        let call = Call { line, voice, host };
         if self.hosts[index].calls.send(call).is_err() {
             return Err(CannotDo::Scenario("the simulation has failed".to_owned()));
         }
@@ -234,19 +218,13 @@ impl Turmoil {
         // No name of a scenario has a space, so this is nobody else's.
         let name = format!("clients {}", self.hosts.len());
         let (calls, receiver) = mpsc::unbounded_channel();
-        self.simulation.client(name.as_str(), line::run(receiver, self.network.clone()));
+        self.simulation.client(name.as_str(), calls::run(receiver, self.network.clone()));
         self.hosts.push(ClientHost { name, calls, clients: BTreeSet::new(), is_shared });
         self.hosts.len() - 1
     }
 
     fn daemon(&self, name: &str) -> Result<&Rc<Daemon>, CannotDo> {
         self.daemons.get(name).ok_or_else(|| CannotDo::Scenario(format!("there is no daemon {name}")))
-    }
-
-    fn client(&self, name: &str) -> Result<(&Client, &Rc<Line>), CannotDo> {
-        let client = self.clients.get(name);
-        let line = client.and_then(|client| client.line.as_ref().filter(|line| line.is_alive()));
-        client.zip(line).ok_or_else(|| CannotDo::Scenario(format!("{name} has no connection")))
     }
 
     /// The address of a daemon, of Redis, or of a client that has its host for itself.
@@ -345,47 +323,7 @@ impl World for Turmoil {
         if let Operation::Connect { daemon } = operation {
             return self.connect(client, daemon);
         }
-        let now = self.now();
-        let (known, line) = self.client(client)?;
-        match operation {
-            Operation::HalfClose => line.order(Order::HalfClose),
-            Operation::Close => line.order(Order::Close),
-            Operation::Reset => line.order(Order::Reset),
-            Operation::Vanish => line.order(Order::Leave),
-            Operation::StopReading => line.set_reads(false),
-            Operation::ResumeReading => line.set_reads(true),
-            Operation::Connect { .. }
-            | Operation::Hello { .. }
-            | Operation::Login { .. }
-            | Operation::Logout
-            | Operation::RoomList { .. }
-            | Operation::RoomCreate { .. }
-            | Operation::RoomEnter { .. }
-            | Operation::RoomLeave { .. }
-            | Operation::RoomChat { .. }
-            | Operation::DirectMessage { .. }
-            | Operation::Kick { .. }
-            | Operation::Command { .. }
-            | Operation::Ping { .. }
-            | Operation::Raw(_) => {
-                if line.is_half_closed() {
-                    return Err(CannotDo::Scenario(format!("{client} has ended its writing half")));
-                }
-                let users: BTreeMap<&str, UserId> = self
-                    .clients
-                    .iter()
-                    .filter_map(|(name, client)| Some((name.as_str(), client.voice.borrow().speech.user()?)))
-                    .collect();
-                let mut bytes = Vec::new();
-                let user_of = |name: &str| users.get(name).copied();
-                known.voice.borrow_mut().speech.say(now, operation, user_of, &mut bytes)?;
-                line.send(&bytes);
-            }
-        }
-        if !line.is_alive() {
-            known.voice.borrow_mut().speech.disconnected();
-        }
-        Ok(())
+        self.clients.begin(client, operation, self.now())
     }
 
     fn inject(&mut self, fault: &Fault) -> Result<(), CannotDo> {
@@ -422,10 +360,7 @@ impl World for Turmoil {
                 let user = *user;
                 self.command(daemon, async move |handle| handle.close_user(user).await)?;
             }
-            Fault::Stall { .. } => {
-                // Every host has a turn in every tick.
-                return Err(CannotDo::Layer { layer: LAYER, what: "stop the process of a daemon".to_owned() });
-            }
+            Fault::Stall { daemon, gap } => self.daemon(daemon)?.stall(self.simulation.elapsed() + *gap),
             Fault::Redis(fault) => {
                 let redis = self.redis.as_ref();
                 let redis = redis.ok_or_else(|| CannotDo::Scenario("this scenario has no Redis".to_owned()))?;
@@ -452,7 +387,7 @@ impl World for Turmoil {
         let was_quiet = self.is_quiet();
         loop {
             self.tick()?;
-            let is_news = self.has_arrivals() || (!was_quiet && self.is_quiet());
+            let is_news = self.clients.have_arrivals() || (!was_quiet && self.is_quiet());
             if is_news || self.now() + TICK > until {
                 return Ok(true);
             }
@@ -462,17 +397,14 @@ impl World for Turmoil {
     fn is_quiet(&self) -> bool {
         // A login may be waiting for something that is seen nowhere; it is answered within the engine's timeout.
         let login_since = self.now().saturating_sub(self.login_timeout + Duration::from_secs(1));
-        let waits_for_login = |client: &Client| {
-            client.line.as_ref().is_some_and(|line| line.is_reading())
-                && client.voice.borrow().speech.waits_for_login(login_since)
-        };
         self.now() >= self.network.busy_at() + QUIET_AFTER
             && !self.redis.as_ref().is_some_and(RedisServer::is_answering)
-            && !self.clients.values().any(waits_for_login)
+            && !self.clients.wait_for_login(login_since)
+            && !self.daemons.values().any(|daemon| daemon.is_missed())
             && !self.links.are_busy(&self.simulation)
     }
 
     fn arrived(&mut self, client: &str) -> &mut VecDeque<Arrival> {
-        self.arrived.entry(client.to_owned()).or_default()
+        self.clients.arrived(client)
     }
 }

@@ -32,7 +32,7 @@ impl Chopper {
     }
 
     /// Whether the transport takes nothing now, although it could: one time in four, until it has recovered.
-    pub(super) fn chokes(&mut self) -> bool {
+    pub(crate) fn chokes(&mut self) -> bool {
         if self.most.is_some() && !self.is_choked {
             self.is_choked = self.below(4) == 0;
         }
@@ -40,7 +40,7 @@ impl Chopper {
     }
 
     /// The transport takes something again.
-    pub(super) fn recover(&mut self) {
+    pub(crate) fn recover(&mut self) {
         self.is_choked = false;
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::marks::Marks;
 use crate::trace::{self, Trace};
 
 /// How many characters of a line a violation shows.
@@ -17,6 +18,8 @@ pub struct Outcome {
     pub skipped: Vec<Skipped>,
     /// What happened.
     pub trace: Trace,
+    /// Which hard cases were reached.
+    pub marks: Marks,
 }
 
 /// A step, or a part of one, that was not done.
@@ -35,6 +38,8 @@ pub enum Kind {
     Expectation,
     /// A check of a daemon did not come true in its time.
     Check,
+    /// An invariant of [`audit`](crate::audit) does not hold: which one.
+    Invariant(&'static str),
     /// Something inside the world has failed: an assertion, an invariant.
     World,
     /// Something inside the world has panicked.
@@ -52,11 +57,11 @@ pub struct Violation {
     pub line: u32,
     /// Which step, counted from 1.
     pub step: usize,
-    /// What was expected, and where.
+    /// What was expected, and where, at any length.
     pub expected: String,
-    /// What came instead.
+    /// What came instead, at any length.
     pub arrived: String,
-    /// The last lines of the trace.
+    /// The last lines of the trace, shortened.
     pub trace: Vec<String>,
     /// When, in the world's time.
     pub at: Duration,
@@ -69,8 +74,8 @@ impl fmt::Display for Violation {
             line => write!(f, "line {line} (step {})", self.step)?,
         }
         writeln!(f, " does not hold, at {} s", trace::seconds(self.at))?;
-        writeln!(f, "  expected: {}", self.expected)?;
-        write!(f, "  arrived:  {}", self.arrived)?;
+        writeln!(f, "  expected: {}", shorten(self.expected.clone()))?;
+        write!(f, "  arrived:  {}", shorten(self.arrived.clone()))?;
         if !self.trace.is_empty() {
             write!(f, "\n  before that:")?;
         }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use strsim::osa_distance;
+
 /// A file is no scenario. Shows itself with the line and a caret under the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
@@ -46,7 +48,7 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
     let word = word.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (osa_distance(&word, &candidate.to_lowercase()), candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 5 && *distance < word.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -55,30 +57,6 @@ pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
 /// "did you mean", if something comes near.
 pub(super) fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
     nearest(word, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
-}
-
-/// How many characters have to be changed, added, dropped or swapped with their neighbour to make one of the other
-/// (the optimal string alignment distance).
-fn distance(one: &str, other: &str) -> usize {
-    let one: Vec<char> = one.chars().collect();
-    let other: Vec<char> = other.chars().collect();
-    let mut rows = vec![(0..=other.len()).collect::<Vec<_>>()];
-    for row in 1..=one.len() {
-        let mut next = vec![row];
-        for column in 1..=other.len() {
-            let differs = usize::from(one[row - 1] != other[column - 1]);
-            let mut least =
-                (rows[row - 1][column] + 1).min(next[column - 1] + 1).min(rows[row - 1][column - 1] + differs);
-            let is_swapped =
-                row > 1 && column > 1 && one[row - 1] == other[column - 2] && one[row - 2] == other[column - 1];
-            if is_swapped {
-                least = least.min(rows[row - 2][column - 2] + 1);
-            }
-            next.push(least);
-        }
-        rows.push(next);
-    }
-    rows[one.len()][other.len()]
 }
 
 #[cfg(test)]

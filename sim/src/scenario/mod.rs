@@ -11,7 +11,7 @@ mod expectations;
 mod faults;
 mod names;
 mod operations;
-mod packets;
+pub(crate) mod packets;
 mod settings;
 mod setup;
 mod tokens;
@@ -53,6 +53,9 @@ pub struct Setup {
     pub store: Store,
     /// How the network is between all hosts until a fault changes it.
     pub network: Network,
+    /// Whether anything may arrive and anything may be tried (`expect anything`): packets that no expectation asks for
+    /// pass by, and what makes no sense at its moment is passed over. So is a scenario that a search has made.
+    pub is_loose: bool,
 }
 
 /// Who may log in.

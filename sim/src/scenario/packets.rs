@@ -242,7 +242,7 @@ fn samples() -> Vec<ServerPacket> {
 }
 
 /// The variants of an enum, as it names them to whoever deserializes it.
-pub(super) fn words_of<T: Deserialize<'static>>() -> &'static [&'static str] {
+pub(crate) fn words_of<T: Deserialize<'static>>() -> &'static [&'static str] {
     let mut words: &'static [&'static str] = &[];
     // Always an error: all that is wanted is what the enum asks for.
     let _ = T::deserialize(Listing { words: &mut words });

@@ -11,7 +11,7 @@ pub fn print(scenario: &Scenario) -> String {
     let Scenario { title, setup, steps } = scenario;
     let mut printed = Printed { text: String::new(), first_daemon: setup.daemons.first().map(String::as_str) };
     for line in title.lines() {
-        printed.line(0, &format!("# {line}"));
+        printed.line(0, format!("# {line}").trim_end());
     }
     for line in setup::show(setup) {
         printed.line(0, &line);

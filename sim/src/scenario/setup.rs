@@ -24,6 +24,7 @@ impl Default for Setup {
             daemons: vec![DAEMON.to_owned()],
             store: Store::Listed,
             network: Network::default(),
+            is_loose: false,
         }
     }
 }
@@ -61,6 +62,14 @@ impl Reader {
             }
             "network" => {
                 self.network(line)?;
+                self.once(word, line_number, at)?;
+            }
+            "expect" => {
+                if !tokens::keyword(line, "anything") {
+                    let help = "what must arrive stands behind `->`, below the step that it comes of".to_owned();
+                    return Err(Refusal::expected(here(line), "`anything`").with_help(help));
+                }
+                self.setup.is_loose = true;
                 self.once(word, line_number, at)?;
             }
             other => {
@@ -156,7 +165,7 @@ impl Reader {
 
 /// The lines of the setup.
 pub(super) fn show(setup: &Setup) -> Vec<String> {
-    let Setup { config, room_passwords, accounts, daemons, store, network } = setup;
+    let Setup { config, room_passwords, accounts, daemons, store, network, is_loose } = setup;
     let mut lines: Vec<_> = settings::show(config).into_iter().map(|setting| format!("set {setting}")).collect();
     for room in &config.fixed_rooms {
         let password = room_passwords.iter().find(|(number, _)| *number == room.number);
@@ -183,6 +192,9 @@ pub(super) fn show(setup: &Setup) -> Vec<String> {
             (network.latency != usual.latency).then(|| format!(" latency {}", show_duration_range(network.latency)));
         let chop = network.chop.map(|bytes| format!(" chop {bytes}"));
         lines.push(format!("network{}{}", latency.unwrap_or_default(), chop.unwrap_or_default()));
+    }
+    if *is_loose {
+        lines.push("expect anything".to_owned());
     }
     lines
 }

@@ -30,7 +30,7 @@ fn at(client: &str, what: Expected) -> Expectation {
 fn every_example_of_the_grammar_is_read() {
     let grammar = include_str!("grammar.md");
     let examples: Vec<_> = grammar.split("```\n").skip(1).step_by(2).collect();
-    assert_eq!(examples.len(), 6);
+    assert_eq!(examples.len(), 7);
     for example in &examples {
         if let Err(error) = parse(example) {
             panic!("{error}");
@@ -65,6 +65,17 @@ fn arriving_is_connecting_and_saying_hello_and_logging_in() {
     let named = parse("daemons a b\nphone arrives at b as ALICE \"\"\n  -> nothing\n").expect("a scenario");
     let expects = &named.steps[2].expects;
     assert_eq!(*expects, [at("phone", pattern("LoginResponse", &[("name", "alice")])), at("phone", Expected::Nothing)]);
+}
+
+#[test]
+fn a_scenario_is_loose_if_its_setup_says_so() {
+    assert!(!parse("alice connect\n").expect("a scenario").setup.is_loose);
+    let loose = parse("expect anything\nalice connect\n").expect("a scenario");
+    assert!(loose.setup.is_loose);
+    assert_eq!(print(&loose), "expect anything\n\nalice connect\n");
+    assert!(refusal("expect nothing\n").contains("expected `anything`"));
+    assert!(refusal("expect anything\nexpect anything\n").contains("was said in line 1 already"));
+    assert!(refusal("alice connect\nexpect anything\n").contains("stands before the first step"));
 }
 
 #[test]

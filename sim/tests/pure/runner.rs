@@ -214,7 +214,7 @@ fn weak(weakness: Weakness, steps: Vec<Vec<Step>>) -> Outcome {
 
 #[test]
 fn check_that_a_layer_cannot_do_is_skipped_alone() {
-    let Outcome { result, skipped, trace } =
+    let Outcome { result, skipped, trace, .. } =
         weak(Weakness::Checks, vec![comes("alice"), check("server", Check::Online(9)), comes("bob")]);
     assert_eq!(result, Ok(()));
     let skipped: Vec<_> = skipped.into_iter().map(|skipped| (skipped.line, skipped.what)).collect();
@@ -226,7 +226,7 @@ fn check_that_a_layer_cannot_do_is_skipped_alone() {
 fn after_a_fault_that_a_layer_cannot_do_the_rest_is_skipped_by_name() {
     let partition = fault(Fault::Partition { from: "alice".into(), to: "server".into(), one_way: false });
     let rest = vec![seconds(70).closed("alice"), wait()];
-    let Outcome { result, skipped, trace } = weak(Weakness::Faults, vec![comes("alice"), vec![partition], rest]);
+    let Outcome { result, skipped, trace, .. } = weak(Weakness::Faults, vec![comes("alice"), vec![partition], rest]);
     assert_eq!(result, Ok(()));
     let lines: Vec<_> = skipped.iter().map(|skipped| skipped.line).collect();
     assert_eq!(lines, [4, 5, 6]);

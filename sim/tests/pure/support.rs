@@ -31,6 +31,7 @@ pub(crate) fn setup() -> Setup {
         daemons: vec!["server".to_owned()],
         store: Store::Listed,
         network: Network::default(),
+        is_loose: false,
     }
 }
 

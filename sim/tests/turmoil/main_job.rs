@@ -160,13 +160,45 @@ fn operator_drains_stops_and_closes() {
     play.expect("carol", "closed");
 }
 
+/// The listed store, and one whose link has tasks of its own.
+#[test]
+fn process_that_does_not_run_answers_nobody_and_closes_nobody_when_it_goes_on() {
+    for setup in [setup(), on_redis()] {
+        let mut play = Play::new(&setup, 1);
+        play.login("alice", "server");
+        play.login("bob", "server");
+        play.inject(Fault::Stall { daemon: "server".to_owned(), gap: Duration::from_secs(30) });
+        let stalled_at = play.world.now();
+        play.begin("alice", Operation::Ping { nonce: 1 });
+        play.begin("carol", Operation::Connect { daemon: "server".to_owned() });
+        for client in ["alice", "carol"] {
+            assert_eq!(play.next(client, Duration::from_secs(14)), None, "{client} hears something");
+        }
+        assert!(!play.world.is_quiet(), "the ping is still to be read");
+        play.expect("alice", "Pong nonce=1");
+        let silence = play.world.now() - stalled_at;
+        assert!((30_000..30_010).contains(&silence.as_millis()), "it went on after {silence:?}");
+        play.expect("carol", "Welcome");
+        play.begin("bob", Operation::Ping { nonce: 2 });
+        play.expect("bob", "Pong nonce=2");
+        play.check("server", Check::Sessions(3));
+    }
+}
+
+#[test]
+fn process_that_crashes_while_it_does_not_run_runs_when_it_is_started() {
+    let mut play = Play::new(&setup(), 1);
+    play.login("alice", "server");
+    play.inject(Fault::Stall { daemon: "server".to_owned(), gap: Duration::from_secs(1_000) });
+    play.inject(Fault::Crash { daemon: "server".to_owned() });
+    play.expect("alice", "closed");
+    play.inject(Fault::Restart { daemon: "server".to_owned() });
+    play.login("alice", "server");
+}
+
 #[test]
 fn what_the_layer_cannot_do_is_said_by_name() {
     let mut world = Turmoil::new(&setup(), 1).unwrap();
-    let stall = Fault::Stall { daemon: "server".to_owned(), gap: Duration::from_secs(1) };
-    let what = "stop the process of a daemon".to_owned();
-    assert_eq!(world.inject(&stall), Err(CannotDo::Layer { layer: "turmoil", what }));
-
     world.begin("zoe", &Operation::Connect { daemon: "server".to_owned() }).unwrap();
     world.begin("zoe", &Operation::HalfClose).unwrap();
     let refusals = [

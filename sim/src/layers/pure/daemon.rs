@@ -4,18 +4,20 @@
 //! ahead of packets, a closed session is sent what waits for it and then its stream ends, a slow consumer is closed
 //! when its outbox is full, and a process that stood still says so first.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr};
 
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::config::Config;
-use lobbyd_core::id::SessionId;
-use lobbyd_core::input::{Input, ServiceError, WireFault};
+use lobbyd_core::id::{SessionId, Ticket};
+use lobbyd_core::input::{Input, WireFault};
 use lobbyd_core::packet::{ClientPacket, CloseReason, ServerPacket};
 use lobbyd_core::time::Instant;
 use lobbyd_net::codec;
+use lobbyd_net::extension::Assembled;
+use lobbyd_net::extension::middleware::Chain;
 use lobbyd_net::frame::next_frame;
 
 use super::client::Said;
@@ -26,7 +28,10 @@ use super::slots::Slots;
 use super::stores::{Question, Stores};
 use super::stream::{Down, Phase, Reader, Up};
 use super::wire::{Wire, frame_bytes};
+use crate::extend::Extend;
 use crate::layers::Failure;
+use crate::marks::Mark;
+use crate::model::{Model, Stimulus};
 use crate::scenario::Check;
 
 /// How long a closed session may take to receive its last packets (DESIGN section 4).
@@ -50,6 +55,13 @@ pub(super) struct Daemon {
     pub(super) stalled_until: u64,
     /// What the operator has asked for and was not heard yet.
     pub(super) commands: VecDeque<Input<'static>>,
+    /// What services have answered, each with its number, and what is still under way.
+    pub(super) replies: BTreeMap<u32, Input<'static>>,
+    last_reply: u32,
+    /// Of the stand-ins.
+    stand_in_random: Random,
+    extend: Extend,
+    chain: Chain,
     index: u32,
     /// Of the engine's seed in each life.
     random: Random,
@@ -63,6 +75,8 @@ pub(super) struct Daemon {
     timer_at: Option<u64>,
     seals: Seals,
     scratch: Vec<u8>,
+    /// What the engine is compared with, if it is checked at all.
+    model: Option<Model>,
     checks: bool,
     talk_unchecked: u32,
 }
@@ -77,9 +91,19 @@ pub(super) enum State {
 }
 
 impl Daemon {
-    pub(super) fn new(index: u32, name: &str, config: Config, key: [u8; 16], seed: u64, checks: bool) -> Self {
+    pub(super) fn new(
+        index: u32,
+        name: &str,
+        config: Config,
+        key: [u8; 16],
+        seed: u64,
+        checks: bool,
+        extend: Extend,
+    ) -> Self {
         let mut random = Random::derived(seed, &format!("engine of {name}"));
-        let engine = Engine::new(config.clone(), random.next(), Instant::ZERO);
+        let Assembled { engine, chain, .. } = extend.make().assemble(config.clone(), random.next(), Instant::ZERO);
+        // The model knows no extensions.
+        let model = (checks && extend.make().is_empty()).then(|| Model::new(&config));
         let slots_max = config.sessions_max.saturating_add(SPARE_SLOTS);
         Self {
             name: name.to_owned(),
@@ -87,6 +111,11 @@ impl Daemon {
             engine,
             stalled_until: 0,
             commands: VecDeque::new(),
+            replies: BTreeMap::new(),
+            last_reply: 0,
+            stand_in_random: Random::derived(seed, &format!("stand-ins of {name}")),
+            extend,
+            chain,
             index,
             random,
             config,
@@ -98,6 +127,7 @@ impl Daemon {
             timer_at: None,
             seals: Seals::new(key),
             scratch: Vec::new(),
+            model,
             checks,
             talk_unchecked: 0,
         }
@@ -111,13 +141,17 @@ impl Daemon {
         }
         self.system.clear();
         self.commands.clear();
+        self.replies.clear();
         (self.stalled_until, self.timer_at) = (0, None);
     }
 
     /// Starts again, knowing nothing.
     pub(super) fn restart(&mut self, now: u64) {
         self.state = State::Running;
-        self.engine = Engine::new(self.config.clone(), self.random.next(), Instant::ZERO);
+        let seed = self.random.next();
+        let Assembled { engine, chain, .. } = self.extend.make().assemble(self.config.clone(), seed, Instant::ZERO);
+        (self.engine, self.chain) = (engine, chain);
+        self.model = self.model.is_some().then(|| Model::new(&self.config));
         // Of a daemon that has ended they are empty, and one that has crashed has lost them.
         self.slots.clear();
         (self.started_at, self.last_turn_at) = (now, Instant::ZERO);
@@ -176,6 +210,7 @@ impl Daemon {
         }
         let now = self.begin_turn(wire, stores)?;
         self.engine.handle_timeout(now, &mut self.actions);
+        self.compare(now, Stimulus::Timeout)?;
         self.carry_out(wire, stores);
         if self.checks {
             self.check_engine("a deadline")?;
@@ -298,9 +333,16 @@ impl Daemon {
         stores: &mut Stores,
     ) -> Result<(), Failure> {
         let packet = self.seals.seal(packet);
-        self.step(now, Input::Received { session, packet }, wire, stores)?;
+        let input = Input::Received { session, packet };
+        let checked = if self.chain.is_empty() {
+            self.step(now, input, wire, stores)
+        } else {
+            self.chain.step(&mut self.engine, now, session, packet, &mut self.actions);
+            self.carry_out(wire, stores);
+            if self.checks { self.check_engine(input) } else { Ok(()) }
+        };
         self.seals.forget();
-        Ok(())
+        checked
     }
 
     fn refuse_bytes(
@@ -362,12 +404,52 @@ impl Daemon {
     }
 
     fn step(&mut self, now: Instant, input: Input<'_>, wire: &mut Wire, stores: &mut Stores) -> Result<(), Failure> {
-        let shown = self.is_to_be_checked(&input).then(|| input.clone());
+        let shown = self.checks.then(|| input.clone());
+        let verdict_of = self.notice(&input, wire);
         self.engine.handle_input(now, input, &mut self.actions);
+        if let Some(ticket) = verdict_of {
+            notice_stale_lease(ticket, &self.actions, wire);
+        }
+        let Some(input) = shown else {
+            self.carry_out(wire, stores);
+            return Ok(());
+        };
+        self.compare(now, Stimulus::Input(&input))?;
         self.carry_out(wire, stores);
-        match shown {
-            Some(input) => self.check_engine(input),
-            None => Ok(()),
+        if self.is_to_be_checked(&input) { self.check_engine(input) } else { Ok(()) }
+    }
+
+    /// Holds what the engine has just done against the model.
+    fn compare(&mut self, now: Instant, what: Stimulus<'_>) -> Result<(), Failure> {
+        let Some(model) = &mut self.model else { return Ok(()) };
+        let compared = model.check(now, what, &self.actions);
+        compared.map_err(|mismatch| Failure(format!("of the engine of {} {mismatch}, after {what:?}", self.name)))
+    }
+
+    /// Counts the hard cases that an input is; the login of which it is the verdict.
+    fn notice(&self, input: &Input<'_>, wire: &mut Wire) -> Option<Ticket> {
+        match input {
+            Input::LoginVerdict { ticket, .. } => {
+                let stream = self.slots.stream(ticket.session);
+                if stream.is_none_or(|id| wire.streams[id as usize].phase != Phase::Open) {
+                    wire.marks.reach(Mark::VerdictForClosedSession);
+                }
+                Some(*ticket)
+            }
+            Input::Stalled { .. } => {
+                wire.marks.reach(Mark::Stalled);
+                None
+            }
+            Input::Connected { .. }
+            | Input::Received { .. }
+            | Input::Malformed { .. }
+            | Input::Disconnected { .. }
+            | Input::OutboxFull { .. }
+            | Input::PresenceLost { .. }
+            | Input::Stopped { .. }
+            | Input::ServiceReply { .. }
+            | Input::DisableExtension { .. }
+            | Input::Admin(_) => None,
         }
     }
 
@@ -388,11 +470,15 @@ impl Daemon {
         if is_due {
             self.talk_unchecked = 0;
         }
-        self.checks && is_due
+        is_due
     }
 
     fn check_engine(&self, after: impl std::fmt::Debug) -> Result<(), Failure> {
-        self.engine.check().map_err(|what| Failure(format!("in the engine of {} {what}, after {after:?}", self.name)))
+        let name = &self.name;
+        self.engine.check().map_err(|what| Failure(format!("in the engine of {name} {what}, after {after:?}")))?;
+        let Some(model) = &self.model else { return Ok(()) };
+        let counted = model.check_counts(self.engine.counts());
+        counted.map_err(|mismatch| Failure(format!("in the engine of {name} {mismatch}, after {after:?}")))
     }
 
     /// Carries out the engine's actions, in their order.
@@ -402,8 +488,12 @@ impl Daemon {
             match action {
                 Action::Send { to, packet } => self.send(*to, packet, wire),
                 Action::Broadcast { to, packet } => {
+                    let before = self.system.len();
                     for session in actions.recipients(*to) {
                         self.send(*session, packet, wire);
+                    }
+                    if self.system.len() > before {
+                        wire.marks.reach(Mark::SlowInBroadcast);
                     }
                 }
                 Action::Close { session, reason } => {
@@ -419,9 +509,13 @@ impl Daemon {
                 }
                 Action::ReleasePresence { ticket, user } => stores.release(self.index, *ticket, *user, wire),
                 Action::Online { .. } | Action::Answer { .. } => {}
-                Action::CallService { ticket, .. } => {
-                    let (ticket, result) = (*ticket, Err(ServiceError::Unknown));
-                    self.system.push_back(Input::ServiceReply { ticket, result });
+                Action::CallService { ticket, service, request } => {
+                    let random = self.stand_in_random.next();
+                    let (delay, result) = self.extend.answer(*service, request, random);
+                    let at = wire.now.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
+                    self.last_reply += 1;
+                    self.replies.insert(self.last_reply, Input::ServiceReply { ticket: *ticket, result });
+                    wire.queue.send(at, Event::Reply(self.index, self.last_reply));
                 }
                 Action::ExtensionFailed { extension, panicked, reason: _ } => {
                     if *panicked {
@@ -498,6 +592,16 @@ impl Daemon {
         if self.state == State::Running && self.engine.is_draining() && self.slots.count() == 0 {
             self.state = State::Ended;
         }
+    }
+}
+
+/// Counts a verdict that answers nobody and whose lease goes back at once.
+fn notice_stale_lease(ticket: Ticket, actions: &Actions, wire: &mut Wire) {
+    let goes_back =
+        |action: &Action| matches!(action, Action::ReleasePresence { ticket: released, .. } if *released == ticket);
+    let answers = |action: &Action| matches!(action, Action::Send { to, packet: ServerPacket::LoginResponse { .. } } if *to == ticket.session);
+    if actions.iter().any(goes_back) && !actions.iter().any(answers) {
+        wire.marks.reach(Mark::StaleLeaseReleased);
     }
 }
 

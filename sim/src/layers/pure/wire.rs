@@ -11,6 +11,7 @@ use super::queue::{Event, Queue};
 use super::random::Random;
 use super::stream::{Down, Reader, Stream, Up};
 use crate::layers::{Arrival, CannotDo};
+use crate::marks::Marks;
 use crate::scenario::Operation;
 
 pub(super) struct Wire {
@@ -20,6 +21,8 @@ pub(super) struct Wire {
     pub(super) network: Network,
     pub(super) clients: Vec<Client>,
     pub(super) streams: Vec<Stream>,
+    /// Hard cases that only show inside.
+    pub(super) marks: Marks,
     names: BTreeMap<String, u32>,
     /// The most bytes of a write, if writes are chopped.
     chop: Option<u32>,
@@ -34,6 +37,7 @@ impl Wire {
             network: Network::new(network, seed),
             clients: Vec::new(),
             streams: Vec::new(),
+            marks: Marks::default(),
             names: BTreeMap::new(),
             chop: network.chop,
             chopper: Random::derived(seed, "chopped writes"),

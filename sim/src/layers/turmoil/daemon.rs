@@ -1,9 +1,12 @@
 //! A daemon on its host: the production node, with production stores where the scenario has them in Redis.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use lobbyd_core::config::Config;
@@ -16,11 +19,13 @@ use lobbyd_net::password_digest;
 use lobbyd_net::redis::{Link, LinkConfig, LinkState, PresenceConfig, RedisAccounts, RedisPresence};
 use lobbyd_net::stores::{Accounts, Presence};
 use lobbyd_net::transport::Listener;
-use tokio::time::{sleep, timeout};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::redis_host;
 use super::seeds::Seeds;
 use crate::accounts::ListedAccounts;
+use crate::extend::Extend;
 use crate::layers::LEASE;
 use crate::network::{Network, SimulatedListener, SimulatedStream};
 use crate::scenario::{Setup, Store};
@@ -43,8 +48,13 @@ pub(super) struct Daemon {
     store: Store,
     network: Network,
     seeds: Seeds,
+    extend: Extend,
     starts: Cell<u32>,
     state: RefCell<State>,
+    /// Until when its process does not run, in the simulation's time.
+    stalled_until: Cell<Duration>,
+    /// Whether something waits for its process to go on.
+    is_missed: Cell<bool>,
 }
 
 /// What has become of a daemon.
@@ -89,7 +99,7 @@ impl Stores {
 }
 
 impl Daemon {
-    pub(super) fn new(name: &str, setup: &Setup, network: Network, seeds: Seeds) -> Self {
+    pub(super) fn new(name: &str, setup: &Setup, network: Network, seeds: Seeds, extend: Extend) -> Self {
         let accounts = setup.accounts.iter().fold(ListedAccounts::new(), |accounts, account| {
             let known =
                 Account { nickname: account.nickname.as_deref().map(Text::new), administrator: account.administrator };
@@ -104,8 +114,11 @@ impl Daemon {
             store: setup.store,
             network,
             seeds,
+            extend,
             starts: Cell::new(0),
             state: RefCell::new(State::Starting),
+            stalled_until: Cell::default(),
+            is_missed: Cell::default(),
         }
     }
 
@@ -114,6 +127,13 @@ impl Daemon {
     /// # Errors
     /// When it cannot listen.
     pub(super) async fn run(self: Rc<Self>) -> Result<(), Box<dyn std::error::Error>> {
+        self.stall(Duration::ZERO);
+        // All tasks of the process are in here, so that none of them runs while it is stopped.
+        let tasks = LocalSet::new();
+        self.unless_stalled(tasks.run_until(self.live())).await
+    }
+
+    async fn live(&self) -> Result<(), Box<dyn std::error::Error>> {
         let start = self.starts.get();
         self.starts.set(start + 1);
         let seeds = self.seeds.of(&format!("{} start {start}", self.name));
@@ -126,6 +146,7 @@ impl Daemon {
             room_key,
             accounts: stores.accounts.clone(),
             presence: presence.clone().map(|presence| presence as Rc<dyn Presence>),
+            extensions: self.extend.make_with_stand_ins(seeds.number("stand-ins")),
         });
         let listener = OneAddress(SimulatedListener::bind_on(&self.network, PORT).await?);
         self.state.replace(State::Runs { handle, stores: stores.clone() });
@@ -142,9 +163,41 @@ impl Daemon {
         Ok(())
     }
 
+    /// Runs a process, but not while it is stopped. What happens to it in the meantime (bytes, the ends of timers) is
+    /// there when it goes on, all at once.
+    async fn unless_stalled<T>(&self, process: impl Future<Output = T>) -> T {
+        let mut process = pin!(process);
+        let mut alarm = pin!(sleep(Duration::ZERO));
+        poll_fn(|context| {
+            let left = self.stalled_until.get().saturating_sub(turmoil::sim_elapsed().unwrap_or_default());
+            self.is_missed.set(!left.is_zero());
+            if !left.is_zero() {
+                alarm.as_mut().reset(Instant::now() + left);
+                // It wakes this task, and has nothing to say but that.
+                if alarm.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+            process.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// Stops the process until that time of the simulation.
+    pub(super) fn stall(&self, until: Duration) {
+        self.stalled_until.set(until);
+        self.is_missed.set(false);
+    }
+
+    /// Whether its process is stopped while something waits for it.
+    pub(super) fn is_missed(&self) -> bool {
+        self.is_missed.get()
+    }
+
     /// Says that the process is gone, and lets go of what it held.
     pub(super) fn crashed(&self) {
         self.state.replace(State::Crashed);
+        self.stall(Duration::ZERO);
     }
 
     /// Says that the process is about to be there again.

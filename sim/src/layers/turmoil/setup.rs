@@ -7,7 +7,7 @@ use crate::layers::CannotDo;
 use crate::scenario::{Event, Fault, Setup, Step, Store};
 
 /// Refuses a setup that makes no sense.
-pub(super) fn validate(setup: &Setup) -> Result<(), CannotDo> {
+pub(in crate::layers) fn validate(setup: &Setup) -> Result<(), CannotDo> {
     let refuse = |what: String| Err(CannotDo::Scenario(what));
     if let Err(error) = setup.config.validate() {
         return refuse(error.to_string());

@@ -5,11 +5,11 @@ use crate::trace::Fnv;
 
 /// SplitMix64 (Steele, Lea, Flood: *Fast splittable pseudorandom number generators*, 2014).
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// The stream of the consumer that `salt` names.
-    pub(super) fn derived(seed: u64, salt: &str) -> Self {
+    pub(crate) fn derived(seed: u64, salt: &str) -> Self {
         let mut fnv = Fnv::new();
         fnv.eat(&seed.to_le_bytes());
         fnv.eat(salt.as_bytes());
@@ -18,7 +18,7 @@ impl Random {
         Self(random.next())
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,7 +27,7 @@ impl Random {
     }
 
     /// From `least` to `most`, both included. Draws nothing where there is no choice.
-    pub(super) fn between(&mut self, least: u64, most: u64) -> u64 {
+    pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
         if least >= most {
             return least;
         }

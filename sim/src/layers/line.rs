@@ -1,4 +1,5 @@
-//! A client's connection: moves its bytes on its host, and does to the stream what the scenario says.
+//! A client's connection: moves its bytes, and does to the stream what the scenario says. On which network, the layers
+//! decide that hand in the stream.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -6,31 +7,26 @@ use std::future::poll_fn;
 use std::mem;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use lobbyd_core::config::FRAME_BYTES_LIMIT;
 use lobbyd_net::codec::decode_server;
 use lobbyd_net::frame::next_frame;
 use lobbyd_net::transport::Stream;
-use tokio::sync::mpsc;
-use tokio::time::sleep;
 
-use super::daemon::PORT;
+use super::Arrival;
 use super::speech::Speech;
-use crate::layers::Arrival;
-use crate::network::{Network, SimulatedStream};
 
 const READ_BYTES: usize = 16 * 1024;
 
 /// What a client has heard and can say. Shared between the world and the client's connection.
 #[derive(Default)]
-pub(super) struct Voice {
-    pub(super) speech: Speech,
-    pub(super) arrived: VecDeque<Arrival>,
+pub(in crate::layers) struct Voice {
+    pub(in crate::layers) speech: Speech,
+    pub(in crate::layers) arrived: VecDeque<Arrival>,
 }
 
 /// A connection, as the world steers it.
-pub(super) struct Line {
+pub(in crate::layers) struct Line {
     outgoing: RefCell<Vec<u8>>,
     reads: Cell<bool>,
     /// What is to become of the stream when everything before is sent.
@@ -42,7 +38,7 @@ pub(super) struct Line {
 
 /// What is to become of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(in crate::layers) enum Order {
     /// It goes on.
     Keep,
     /// Its writing half ends.
@@ -55,16 +51,19 @@ pub(super) enum Order {
     Leave,
 }
 
-/// A connection to be made.
-pub(super) struct Call {
-    pub(super) line: Rc<Line>,
-    pub(super) voice: Rc<RefCell<Voice>>,
-    /// The host to connect to; none if nobody is there, who would refuse it.
-    pub(super) host: Option<String>,
+/// A stream that can be cut.
+pub(in crate::layers) trait Cut: Stream {
+    /// Cuts the connection: the peer reads an error instead of the end of the stream.
+    fn cut(self);
 }
 
+/// A daemon has sent what is no packet.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server sent what is no packet: {0}")]
+pub(in crate::layers) struct Unreadable(String);
+
 impl Line {
-    pub(super) fn new() -> Rc<Self> {
+    pub(in crate::layers) fn new() -> Rc<Self> {
         Rc::new(Self {
             outgoing: RefCell::default(),
             reads: Cell::new(true),
@@ -75,33 +74,33 @@ impl Line {
     }
 
     /// Sends bytes, as soon as it is connected.
-    pub(super) fn send(&self, bytes: &[u8]) {
+    pub(in crate::layers) fn send(&self, bytes: &[u8]) {
         self.outgoing.borrow_mut().extend_from_slice(bytes);
         self.wake();
     }
 
     /// Reads, or does not any more.
-    pub(super) fn set_reads(&self, reads: bool) {
+    pub(in crate::layers) fn set_reads(&self, reads: bool) {
         self.reads.set(reads);
         self.wake();
     }
 
-    pub(super) fn order(&self, order: Order) {
+    pub(in crate::layers) fn order(&self, order: Order) {
         self.order.set(order);
         self.wake();
     }
 
     /// Whether the client still has something to say or to hear here.
-    pub(super) fn is_alive(&self) -> bool {
+    pub(in crate::layers) fn is_alive(&self) -> bool {
         !self.is_over.get() && matches!(self.order.get(), Order::Keep | Order::HalfClose)
     }
 
     /// Whether the client has ended its writing half.
-    pub(super) fn is_half_closed(&self) -> bool {
+    pub(in crate::layers) fn is_half_closed(&self) -> bool {
         self.order.get() == Order::HalfClose
     }
 
-    pub(super) fn is_reading(&self) -> bool {
+    pub(in crate::layers) fn is_reading(&self) -> bool {
         self.is_alive() && self.reads.get()
     }
 
@@ -112,56 +111,41 @@ impl Line {
     }
 }
 
-/// What runs on a host of clients.
+/// The rest of a connection's life, from when it was made; without a stream it was not made.
 ///
 /// # Errors
-/// Never; the simulation asks for a result.
-pub(super) async fn run(
-    mut calls: mpsc::UnboundedReceiver<Call>,
-    network: Network,
-) -> Result<(), Box<dyn std::error::Error>> {
-    while let Some(call) = calls.recv().await {
-        let network = network.clone();
-        tokio::task::spawn_local(async move { attend(call, &network).await });
-    }
-    Ok(())
-}
-
-/// A connection's whole life.
-async fn attend(call: Call, network: &Network) {
-    let Call { line, voice, host } = call;
-    let stream = match host {
-        Some(host) => SimulatedStream::connect(network, (host.as_str(), PORT)).await.ok(),
-        None => {
-            sleep(Duration::from_millis(1)).await;
-            None
-        }
-    };
+/// When something arrives that is no packet. The connection counts as closed then.
+pub(in crate::layers) async fn attend<S: Cut>(
+    stream: Option<S>,
+    line: &Line,
+    voice: &RefCell<Voice>,
+) -> Result<(), Unreadable> {
+    let mut outcome = Ok(());
     if let Some(stream) = stream {
         let mut attended = Attended {
             stream: Some(stream),
-            line: &line,
-            voice: &voice,
+            line,
+            voice,
             sending: Vec::new(),
             sent: 0,
             is_shut: false,
             received: Vec::new(),
             scratch: vec![0; READ_BYTES],
         };
-        poll_fn(|context| attended.poll(context)).await;
+        outcome = poll_fn(|context| attended.poll(context)).await;
     }
-    network.touch();
     if line.is_alive() {
         let mut voice = voice.borrow_mut();
         voice.arrived.push_back(Arrival::Closed);
         voice.speech.disconnected();
     }
     line.is_over.set(true);
+    outcome
 }
 
-struct Attended<'a> {
+struct Attended<'a, S> {
     /// Absent once it was cut or closed.
-    stream: Option<SimulatedStream>,
+    stream: Option<S>,
     line: &'a Line,
     voice: &'a RefCell<Voice>,
     sending: Vec<u8>,
@@ -171,17 +155,17 @@ struct Attended<'a> {
     scratch: Vec<u8>,
 }
 
-impl Attended<'_> {
+impl<S: Cut> Attended<'_, S> {
     /// Ready when the connection is over.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Unreadable>> {
         self.line.waker.replace(Some(context.waker().clone()));
         match self.line.order.get() {
             Order::Leave => return Poll::Pending,
             Order::Reset => {
                 if let Some(stream) = self.stream.take() {
-                    stream.reset();
+                    stream.cut();
                 }
-                return Poll::Ready(());
+                return Poll::Ready(Ok(()));
             }
             Order::Keep | Order::HalfClose | Order::Close => {}
         }
@@ -199,7 +183,7 @@ impl Attended<'_> {
             Order::Keep | Order::HalfClose | Order::Close | Order::Reset | Order::Leave => {}
         }
         let is_closed = self.line.order.get() == Order::Close && self.is_shut;
-        if is_closed { Poll::Ready(()) } else { read }
+        if is_closed { Poll::Ready(Ok(())) } else { read }
     }
 
     /// Ready when everything is written, or nothing more can be.
@@ -227,14 +211,14 @@ impl Attended<'_> {
     }
 
     /// Ready when nothing more will come.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Unreadable>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
         loop {
             match stream.poll_read(context, &mut self.scratch) {
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(count)) => {
                     self.received.extend_from_slice(&self.scratch[..count]);
-                    take_packets(&mut self.received, self.voice, self.line);
+                    take_packets(&mut self.received, self.voice, self.line)?;
                 }
                 Poll::Pending => return Poll::Pending,
             }
@@ -243,17 +227,19 @@ impl Attended<'_> {
 }
 
 /// Takes the whole packets out of what was received.
-///
-/// # Panics
-/// When they are none: a daemon never sends what cannot be read.
-fn take_packets(received: &mut Vec<u8>, voice: &RefCell<Voice>, line: &Line) {
+fn take_packets(received: &mut Vec<u8>, voice: &RefCell<Voice>, line: &Line) -> Result<(), Unreadable> {
     let mut consumed = 0;
-    while let Some(frame) = next_frame(&received[consumed..], FRAME_BYTES_LIMIT).expect("a daemon sends frames") {
-        let packet = decode_server(frame.payload).expect("a daemon sends packets");
+    while let Some(frame) = next_frame(&received[consumed..], FRAME_BYTES_LIMIT).map_err(unreadable)? {
+        let packet = decode_server(frame.payload).map_err(unreadable)?;
         consumed += frame.consumed;
         let mut voice = voice.borrow_mut();
         voice.speech.hear(&packet, &mut line.outgoing.borrow_mut());
         voice.arrived.push_back(Arrival::Packet(packet));
     }
     received.drain(..consumed);
+    Ok(())
+}
+
+fn unreadable(error: impl std::fmt::Debug) -> Unreadable {
+    Unreadable(format!("{error:?}"))
 }

@@ -1,4 +1,4 @@
-//! What a client says, as packets, and what it has to remember for that.
+//! What a client says, as packets, and what it has to remember for that. The layers with real bytes share it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const CLIENT_NAME: &str = "lobbyd-sim";
 
 /// A client's side of the conversation.
 #[derive(Debug, Default)]
-pub(super) struct Speech {
+pub(in crate::layers) struct Speech {
     /// Counted from 1 on each connection.
     requests: u32,
     /// Who it was at its last login.
@@ -32,17 +32,17 @@ struct PendingLogin {
 
 impl Speech {
     /// The number of the client's last login.
-    pub(super) fn user(&self) -> Option<UserId> {
+    pub(in crate::layers) fn user(&self) -> Option<UserId> {
         self.user
     }
 
     /// Whether a login was asked for since `since`, and is not answered.
-    pub(super) fn waits_for_login(&self, since: Duration) -> bool {
+    pub(in crate::layers) fn waits_for_login(&self, since: Duration) -> bool {
         self.login.as_ref().is_some_and(|login| login.asked_at >= since)
     }
 
     /// There is another connection, or none.
-    pub(super) fn disconnected(&mut self) {
+    pub(in crate::layers) fn disconnected(&mut self) {
         (self.requests, self.login) = (0, None);
     }
 
@@ -51,7 +51,7 @@ impl Speech {
     ///
     /// # Errors
     /// When the operation makes no sense.
-    pub(super) fn say(
+    pub(in crate::layers) fn say(
         &mut self,
         now: Duration,
         operation: &Operation,
@@ -118,7 +118,7 @@ impl Speech {
     }
 
     /// Takes note of what the client has heard. Appends what it answers by itself to `out`.
-    pub(super) fn hear(&mut self, packet: &ServerPacket, out: &mut Vec<u8>) {
+    pub(in crate::layers) fn hear(&mut self, packet: &ServerPacket, out: &mut Vec<u8>) {
         if let ServerPacket::Ping { nonce } = packet {
             encode_client(&ClientPacket::Pong { nonce: *nonce }, out);
         }

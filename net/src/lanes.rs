@@ -1,0 +1,94 @@
+//! Lanes: whose work goes first in the driver, and what each lane has carried.
+//!
+//! A *turn* is one visit to the hub: of a connection's task with what it has read, of the timer, of the system lane's
+//! own task. Every turn begins with the whole system lane, as far as it is there; only then come the packets of the
+//! connection whose turn it is, at most one budget of them. What is there:
+//!
+//! - a deadline that is due, a stream that broke, an outbox that is full: always;
+//! - a verdict, a lease that was lost, an operator's command: from the moment that the store, the hash thread or the
+//!   handle has said so, from whichever thread;
+//! - a connect: from the moment that the transport has woken the listener. Of one listener a turn takes up at most
+//!   `CONNECTS_PER_TURN` (`tasks.rs`), so that a storm of connects does not stop the packets.
+//!
+//! So at most the rest of one connection's budget comes between a system input and its handling, however many
+//! connections have packets ready.
+//!
+//! Not promised is when a *socket* is looked at. tokio asks the system for readiness between the rounds of its
+//! scheduler, every 61 visits when it is busy: a connect that comes within a round is seen at its end. And the tasks of
+//! a Redis link stand in tokio's queue with the connections: an answer from Redis becomes a verdict when the link's
+//! task has read it, which takes up to one budget of each connection that was ready before it.
+//!
+//! Housekeeping is in the background lane: it goes one small step at a time, and only when no other lane has anything
+//! waiting.
+
+/// Whose work it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// Connects, verdicts, deadlines, the ends of streams, the operator: before everything else.
+    System,
+    /// Packets of clients: one budget of each connection in turn.
+    User,
+    /// Housekeeping: when nothing else waits.
+    Background,
+}
+
+impl Lane {
+    /// Every lane, the first to go first.
+    pub const ALL: [Self; 3] = [Self::System, Self::User, Self::Background];
+
+    /// Its name in reports and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+            Self::Background => "background",
+        }
+    }
+}
+
+/// How one lane stands. What is counted: inputs (system), packets (user), steps of housekeeping (background).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaneReport {
+    /// What waits now. System: inputs and woken errands. User: connections that have used up their budget and have a
+    /// whole packet left. Background: 1 if there is housekeeping to do.
+    pub waiting: u64,
+    /// The most that ever waited at once. Background: not measured, as there is at most one step.
+    pub peak: u64,
+    /// What was done since the start.
+    pub handled: u64,
+    /// How often work that was there had to wait for a later turn: a budget was used up (system: of a listener, user:
+    /// of a connection), or another lane had something waiting (background).
+    pub deferred: u64,
+}
+
+impl LaneReport {
+    /// Notes that one more waits.
+    pub(crate) fn add_waiting(&mut self) {
+        self.waiting += 1;
+        self.peak = self.peak.max(self.waiting);
+    }
+}
+
+/// How the lanes stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LanesReport {
+    /// [`Lane::System`].
+    pub system: LaneReport,
+    /// [`Lane::User`].
+    pub user: LaneReport,
+    /// [`Lane::Background`].
+    pub background: LaneReport,
+}
+
+impl LanesReport {
+    /// How one of them stands.
+    #[must_use]
+    pub const fn of(&self, lane: Lane) -> LaneReport {
+        match lane {
+            Lane::System => self.system,
+            Lane::User => self.user,
+            Lane::Background => self.background,
+        }
+    }
+}

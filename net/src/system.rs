@@ -1,0 +1,128 @@
+//! The system lane: what runs ahead of packets, and the errands that bring it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Waker;
+
+use lobbyd_core::input::Input;
+use tokio::sync::oneshot;
+
+use crate::ask::{Ask, AskReply, Look};
+use crate::errands::{ErrandId, Errands};
+use crate::lanes::LaneReport;
+use crate::report::Report;
+
+/// What the system lane carries.
+pub(crate) enum SystemWork<S> {
+    /// An input of the engine.
+    Input(Input<'static>),
+    /// An accepted connection.
+    Connection { stream: S, peer: SocketAddr },
+    /// The operator asks how the node stands.
+    Report { reply: oneshot::Sender<Report> },
+    /// A handle asks the engine for something.
+    Ask { ask: Ask, reply: AskReply },
+    /// A handle looks at the engine.
+    Look(Look),
+}
+
+/// Where errands put what they bring. Clones share it.
+pub(crate) struct SystemQueue<S>(Rc<Shared<S>>);
+
+struct Shared<S> {
+    work: RefCell<VecDeque<SystemWork<S>>>,
+    deferred: Cell<u64>,
+}
+
+impl<S> Clone for SystemQueue<S> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<S> SystemQueue<S> {
+    pub(crate) fn push(&self, work: SystemWork<S>) {
+        self.0.work.borrow_mut().push_back(work);
+    }
+
+    /// Notes that an errand has brought its share of this turn, and perhaps has more.
+    pub(crate) fn note_deferred(&self) {
+        self.0.deferred.set(self.0.deferred.get() + 1);
+    }
+
+    fn len(&self) -> usize {
+        self.0.work.borrow().len()
+    }
+}
+
+/// The system lane of a hub.
+pub(crate) struct SystemLane<S> {
+    queue: SystemQueue<S>,
+    errands: Errands,
+    report: LaneReport,
+}
+
+impl<S> SystemLane<S> {
+    pub(crate) fn new() -> Self {
+        let shared = Shared { work: RefCell::default(), deferred: Cell::new(0) };
+        Self { queue: SystemQueue(Rc::new(shared)), errands: Errands::default(), report: LaneReport::default() }
+    }
+
+    /// Hands in an input of the driver's own.
+    pub(crate) fn push(&self, input: Input<'static>) {
+        self.queue.push(SystemWork::Input(input));
+    }
+
+    /// Begins an errand, which may put what it brings into the queue. It must not own the hub.
+    pub(crate) fn begin<F: Future<Output = ()> + 'static>(
+        &mut self,
+        errand: impl FnOnce(SystemQueue<S>) -> F,
+    ) -> ErrandId {
+        let future = errand(self.queue.clone());
+        self.errands.begin(future)
+    }
+
+    pub(crate) fn cancel(&mut self, errand: ErrandId) {
+        self.errands.cancel(errand);
+    }
+
+    /// Ends all errands, and forgets what they brought.
+    pub(crate) fn close(&mut self) {
+        self.errands.cancel_all();
+        self.queue.0.work.borrow_mut().clear();
+    }
+
+    /// Runs the errands that were woken: what they bring is in the queue then. To be called once at the beginning of a
+    /// turn.
+    pub(crate) fn gather(&mut self) {
+        if self.errands.is_called() {
+            self.errands.run();
+            self.report.peak = self.report.peak.max(self.queue.len() as u64);
+        }
+    }
+
+    /// The first piece of work that waits.
+    pub(crate) fn next(&mut self) -> Option<SystemWork<S>> {
+        let work = self.queue.0.work.borrow_mut().pop_front()?;
+        self.report.handled += 1;
+        Some(work)
+    }
+
+    /// Whether nothing is there: no input, and no errand that was woken.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.errands.is_called() && self.queue.len() == 0
+    }
+
+    /// Has this task woken when there is something.
+    pub(crate) fn remember(&self, waker: &Waker) {
+        self.errands.remember(waker);
+    }
+
+    pub(crate) fn report(&self) -> LaneReport {
+        let waiting = (self.queue.len() + self.errands.called()) as u64;
+        LaneReport { waiting, deferred: self.queue.0.deferred.get(), ..self.report }
+    }
+}

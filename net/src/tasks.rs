@@ -1,0 +1,176 @@
+//! What a node runs: the tasks that take turns at the hub, and the errands of its system lane.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
+use std::mem;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use lobbyd_core::id::SessionId;
+use lobbyd_core::input::{Admin, Input};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::warn;
+
+use crate::hub::Hub;
+use crate::node::Command;
+use crate::stores::Presence;
+use crate::system::{SystemQueue, SystemWork};
+use crate::transport::{Listener, Stream};
+
+/// The most connections of one listener that are taken up in one turn. A system call each, so together about what the
+/// packets of a turn cost.
+pub(crate) const CONNECTS_PER_TURN: u32 = 16;
+/// The most commands of the handle that are taken up in one turn.
+const COMMANDS_PER_TURN: u32 = 64;
+/// How long a closed session may take to receive its last packets (DESIGN section 4).
+const LINGER: Duration = Duration::from_secs(1);
+/// How long no connection is accepted after one could not be: for want of file descriptors it would fail again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Failures to accept come by the thousand, and are said once in this time.
+const ACCEPT_WARNING_INTERVAL: Duration = Duration::from_secs(10);
+/// Between two steps of housekeeping.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Task: a connection's whole life.
+pub(crate) async fn serve<S: Stream>(hub: Rc<RefCell<Hub<S>>>, session: SessionId) {
+    poll_fn(|context| hub.borrow_mut().poll_open(context, session)).await;
+    // Whether the client took its last packets in time or not, the connection is over.
+    let mut discarded = 0;
+    let closing = poll_fn(|context| hub.borrow_mut().poll_closing(context, session, &mut discarded));
+    let linger = if hub.borrow().is_crowded() { Duration::ZERO } else { LINGER };
+    let _ = timeout(linger, closing).await;
+    hub.borrow_mut().remove(session);
+}
+
+/// Task: writes what waits in outboxes.
+pub(crate) async fn flush<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
+    poll_fn(|context| {
+        hub.borrow_mut().poll_flush(context);
+        Poll::Pending
+    })
+    .await
+}
+
+/// Task: has the engine's deadlines fire.
+pub(crate) async fn fire_deadlines<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
+    let mut timer = None;
+    poll_fn(|context| {
+        loop {
+            let Some(next_at) = hub.borrow_mut().poll_timer(context) else {
+                timer = None;
+                return Poll::Pending;
+            };
+            let sleep = timer.get_or_insert_with(|| Box::pin(sleep_until(next_at)));
+            if sleep.deadline() != next_at {
+                sleep.as_mut().reset(next_at);
+            }
+            match sleep.as_mut().poll(context) {
+                Poll::Ready(()) => timer = None,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await
+}
+
+/// Task: a turn for the system lane when nobody else has one.
+pub(crate) async fn run_system<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
+    poll_fn(|context| {
+        hub.borrow_mut().poll_system(context);
+        Poll::Pending
+    })
+    .await
+}
+
+/// Task: the background lane. Its timer runs only while there is something to do.
+pub(crate) async fn keep_house<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
+    loop {
+        poll_fn(|context| hub.borrow_mut().poll_untidy(context)).await;
+        sleep(HOUSEKEEPING_INTERVAL).await;
+        hub.borrow_mut().tidy();
+    }
+}
+
+/// Errand: takes connections from a listener, a share in each turn.
+pub(crate) async fn accept<L: Listener>(mut listener: L, queue: SystemQueue<L::Stream>) {
+    let mut warned_at = None;
+    let mut share = Share::new(CONNECTS_PER_TURN);
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                queue.push(SystemWork::Connection { stream, peer });
+                share.take(&queue).await;
+            }
+            // This one client was gone before it was accepted.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
+            Err(error) => {
+                if warned_at.is_none_or(|at: Instant| at.elapsed() >= ACCEPT_WARNING_INTERVAL) {
+                    warn!(%error, "a connection could not be accepted; trying on (is the limit of open files too low?)");
+                    warned_at = Some(Instant::now());
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Errand: does what the handle asks for.
+pub(crate) async fn obey<S>(mut commands: mpsc::Receiver<Command>, queue: SystemQueue<S>) {
+    let mut share = Share::new(COMMANDS_PER_TURN);
+    while let Some(command) = commands.recv().await {
+        queue.push(match command {
+            Command::Drain { within } => SystemWork::Input(Input::Admin(Admin::Drain { within })),
+            Command::Stop => SystemWork::Input(Input::Admin(Admin::Stop)),
+            Command::CloseUser { user } => SystemWork::Input(Input::Admin(Admin::CloseUser { user })),
+            Command::Report { reply } => SystemWork::Report { reply },
+            Command::Ask { ask, reply } => SystemWork::Ask { ask, reply },
+            Command::Look(look) => SystemWork::Look(look),
+        });
+        share.take(&queue).await;
+    }
+}
+
+/// Errand: hears of leases that were lost.
+pub(crate) async fn watch_presence<S>(presence: Rc<dyn Presence>, queue: SystemQueue<S>) {
+    loop {
+        let ticket = presence.lost().await;
+        queue.push(SystemWork::Input(Input::PresenceLost { ticket }));
+    }
+}
+
+/// What an errand may bring before the next turn. It counts on over turns, so that a turn may get less, never more.
+struct Share {
+    whole: u32,
+    taken: u32,
+}
+
+impl Share {
+    fn new(whole: u32) -> Self {
+        Self { whole, taken: 0 }
+    }
+
+    /// Takes one of it, and waits for the next turn when that was the last.
+    async fn take<S>(&mut self, queue: &SystemQueue<S>) {
+        self.taken += 1;
+        if self.taken == self.whole {
+            self.taken = 0;
+            queue.note_deferred();
+            next_turn().await;
+        }
+    }
+}
+
+async fn next_turn() {
+    let mut is_here = true;
+    poll_fn(|context| {
+        if mem::take(&mut is_here) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await
+}

@@ -1,0 +1,89 @@
+//! Random histories of an engine, each step compared with the model; a failure shrinks and is told as a scenario.
+//!
+//! `LOBBYD_CASES` says how many histories (20,000 unless set), `LOBBYD_SEED` which (1 unless set).
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::time::Instant;
+use std::{env, panic};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, RngSeed, TestError, TestRng, TestRunner};
+
+use crate::marks::{Mark, required};
+use crate::operation::{Operation, operation};
+use crate::rules::{NARROW, Rules};
+use crate::story::to_scenario;
+use crate::trial::{Broken, Trial};
+
+/// The most operations of a case.
+const OPERATIONS_MAX: usize = 32;
+
+fn setting(name: &str, otherwise: u64) -> u64 {
+    env::var(name).map_or(otherwise, |value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    // Where everything is narrow, little can happen.
+    let narrow = (any::<u32>(), any::<u32>(), 0..3_u8);
+    (narrow, 0..3_u8).prop_map(|((some, few, much), duplicate_login)| {
+        let narrow = match much {
+            0 => 0,
+            1 => some & few,
+            _ => some,
+        };
+        Rules { narrow: narrow & ((1 << NARROW) - 1), duplicate_login }
+    })
+}
+
+fn run(rules: Rules, operations: &[Operation]) -> Result<HashSet<Mark>, Broken> {
+    let mut trial = Trial::new(rules);
+    operations.iter().try_for_each(|operation| trial.run(*operation))?;
+    trial.end_of_case()?;
+    Ok(trial.marks)
+}
+
+#[test]
+fn engine_does_what_the_model_says() {
+    let cases = setting("LOBBYD_CASES", 20_000) as u32;
+    let seed = setting("LOBBYD_SEED", 1);
+    let config = Config {
+        cases,
+        // Saved seeds go stale when strategies change; what is found is kept as a scenario or a test.
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        rng_algorithm: RngAlgorithm::ChaCha,
+        rng_seed: RngSeed::Fixed(seed),
+        ..Config::default()
+    };
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &{
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        bytes
+    });
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let reached = RefCell::new(HashSet::new());
+    // A panic of the engine is caught, told once at the end, and not at each of the attempts to shrink it.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let started_at = Instant::now();
+    let outcome = runner.run(&(rules(), vec(operation(), 1..=OPERATIONS_MAX)), |(rules, operations)| {
+        let marks = run(rules, &operations).map_err(TestCaseError::fail)?;
+        reached.borrow_mut().extend(marks);
+        Ok(())
+    });
+    let seconds = started_at.elapsed().as_secs_f64();
+    panic::set_hook(hook);
+    match outcome {
+        Ok(()) => println!("{cases} cases in {seconds:.2} s, {:.0} a second", f64::from(cases) / seconds),
+        Err(TestError::Fail(reason, (rules, operations))) => panic!(
+            "{reason}\nwith {rules:?}\n{operations:#?}\n\n{}\nagain: LOBBYD_SEED={seed} LOBBYD_CASES={cases} cargo test \
+             -p lobbyd-sim --test properties",
+            to_scenario("The engine does what the model says.", rules, &operations),
+        ),
+        Err(TestError::Abort(reason)) => panic!("the search was broken off: {reason}"),
+    }
+    let missing: Vec<_> = required().into_iter().filter(|mark| !reached.borrow().contains(mark)).collect();
+    assert!(missing.is_empty(), "no case of {cases} has reached {missing:?}");
+}
