@@ -110,6 +110,12 @@ impl Extensions {
         self.handlers.names().next().is_none() && self.middleware.is_empty()
     }
 
+    /// Whether there is middleware.
+    #[must_use]
+    pub fn has_middleware(&self) -> bool {
+        !self.middleware.is_empty()
+    }
+
     /// The names of the services, in order.
     pub fn services(&self) -> impl Iterator<Item = CommandName> {
         self.services.keys().copied()

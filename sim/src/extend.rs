@@ -82,6 +82,11 @@ impl Extend {
         extensions
     }
 
+    /// Whether the daemons have middleware.
+    pub(crate) fn has_middleware(&self) -> bool {
+        self.make().has_middleware()
+    }
+
     /// The first service that nobody stands in for.
     pub(crate) fn without_stand_in(&self) -> Option<CommandName> {
         self.make().services().find(|service| !self.stand_ins.contains_key(service))

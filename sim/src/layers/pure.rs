@@ -222,6 +222,10 @@ impl Pure {
 }
 
 impl World for Pure {
+    fn has_middleware(&self) -> bool {
+        self.daemons.iter().any(Daemon::has_middleware)
+    }
+
     fn now(&self) -> Duration {
         Duration::from_nanos(self.wire.now)
     }

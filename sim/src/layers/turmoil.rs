@@ -70,6 +70,7 @@ pub struct Turmoil {
     apart: BTreeSet<String>,
     login_timeout: Duration,
     started_at: Duration,
+    has_middleware: bool,
     failure: Option<Failure>,
 }
 
@@ -140,6 +141,7 @@ impl Turmoil {
         let mut world = Self {
             simulation,
             network,
+            has_middleware: extend.has_middleware(),
             links: Links::default(),
             daemons,
             redis,
@@ -314,6 +316,10 @@ impl Turmoil {
 const LAYER: &str = "turmoil";
 
 impl World for Turmoil {
+    fn has_middleware(&self) -> bool {
+        self.has_middleware
+    }
+
     fn now(&self) -> Duration {
         self.simulation.elapsed() - self.started_at
     }

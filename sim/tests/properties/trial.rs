@@ -360,7 +360,11 @@ impl Trial {
                     self.clients[ticket.session.index as usize].is_pending = true;
                     self.questions.push(Question { ticket: *ticket, user: *user, presence: *presence });
                 }
-                Action::ReleasePresence { .. } | Action::Online { .. } => {}
+                Action::ReleasePresence { .. }
+                | Action::Online { .. }
+                | Action::CallService { .. }
+                | Action::ExtensionFailed { .. }
+                | Action::Answer { .. } => {}
             }
         }
         self.marks.extend((closed > 1).then_some(Mark::ClosedTogether));

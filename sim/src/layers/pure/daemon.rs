@@ -133,6 +133,10 @@ impl Daemon {
         }
     }
 
+    pub(super) fn has_middleware(&self) -> bool {
+        !self.chain.is_empty()
+    }
+
     /// The process is gone, and with it everything it knew. The clients see the ends of their streams.
     pub(super) fn crash(&mut self, wire: &mut Wire) {
         self.state = State::Crashed;
