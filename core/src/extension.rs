@@ -15,6 +15,8 @@ pub use self::context::{Context, ContextError, RoomView, UserView};
 pub use self::handler::{CloneHandler, Command, CommandHandler, Event, Failure, Handlers, RegisterError, Reply};
 pub(crate) use self::state::Extensions;
 
+use alloc::boxed::Box;
+
 use serde::{Deserialize, Serialize};
 
 use self::context::Asked;
@@ -196,7 +198,7 @@ impl Engine {
     fn take_effect(&mut self, place: u32, effect: Effect, actions: &mut Actions) {
         match effect {
             Effect::Reply { asked: Asked { session, request, name }, reply } => {
-                actions.send(session, response(request, name, Ok(reply)));
+                actions.send(session, response(request, name, Ok(Box::new(reply))));
             }
             Effect::Keep { asked: Asked { session, request, name }, serial } => {
                 let at = self.now + self.config.command_timeout;
@@ -207,7 +209,7 @@ impl Engine {
             Effect::Answer { kept, reply } => {
                 let waiting = self.extensions.waiting.remove(&kept).expect("it waited when the handler answered it");
                 self.deadlines.disarm(waiting.at, Deadline::Command(kept.session, kept.serial));
-                actions.send(kept.session, response(waiting.request, waiting.name, Ok(reply)));
+                actions.send(kept.session, response(waiting.request, waiting.name, Ok(Box::new(reply))));
             }
             Effect::Tell { session, data } => {
                 let command_type = self.extensions.slot(place).name;
@@ -246,7 +248,7 @@ impl Engine {
     }
 }
 
-fn response(request: RequestId, name: CommandName, result: Result<CommandReply, Code>) -> ServerPacket {
+fn response(request: RequestId, name: CommandName, result: Result<Box<CommandReply>, Code>) -> ServerPacket {
     ServerPacket::CustomResponse { request, command_type: Some(name), result }
 }
 

@@ -7,6 +7,8 @@ mod about;
 mod secret;
 mod value;
 
+use alloc::boxed::Box;
+
 use serde::{Deserialize, Serialize};
 
 pub use self::secret::{Sealed, Secret};
@@ -385,7 +387,8 @@ pub enum ServerPacket {
         /// The name of the command; absent if what the client sent is no name.
         command_type: Option<CommandName>,
         /// What the extension says (which may be no, in words of its own), or why it was not asked or said nothing.
-        result: Result<CommandReply, Code>,
+        /// Boxed, because it is large and rare beside other packets.
+        result: Result<Box<CommandReply>, Code>,
     },
     /// An extension of the server says something unasked.
     CustomNotify {

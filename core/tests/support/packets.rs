@@ -100,6 +100,7 @@ pub(crate) fn every_request() -> [(u32, Packet<'static>); 10] {
 }
 
 fn command_response(request: u32, name: &str, result: Result<CommandReply, Code>) -> ServerPacket {
+    let result = result.map(Box::new);
     let command_type = Some(name.parse().expect("tests name commands rightly"));
     ServerPacket::CustomResponse { request: RequestId(request), command_type, result }
 }

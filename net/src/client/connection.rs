@@ -263,7 +263,7 @@ impl Receiver {
             ServerPacket::AnnounceNotify { text } => self.shared.tell(Event::Announce { text }, bytes),
             ServerPacket::CustomResponse { request, command_type: _, result } => {
                 let Waiting::Command(reply) = self.shared.waiting(request)? else { return Err(MISMATCH) };
-                answer(reply, result)
+                answer(reply, result.map(|reply| *reply))
             }
             ServerPacket::CustomNotify { command_type, data } => {
                 self.shared.tell(Event::Custom { command_type, data }, bytes)

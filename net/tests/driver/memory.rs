@@ -186,6 +186,15 @@ impl World {
         Client { log: self.log.clone(), ..client }
     }
 
+    pub(crate) fn clear_log(&self) {
+        self.log.borrow_mut().clear();
+    }
+
+    /// What was sent to whom since the log was cleared.
+    pub(crate) fn sent(&self) -> Vec<(&'static str, ServerPacket)> {
+        self.log.borrow().clone()
+    }
+
     pub(crate) fn connect(&self, client: Client) {
         self.door.send(self.client(client)).ok().unwrap();
     }

@@ -105,12 +105,8 @@ impl Middleware for Forger {
     }
 
     fn before<'p>(&'p mut self, _: &Passage<'_>, packet: Packet<'p>) -> Decision<'p> {
-        match packet {
-            ClientPacket::LoginRequest { request, user, .. } => {
-                Decision::Replace(ClientPacket::LoginRequest { request, user, secret: Sealed([9; 16]) })
-            }
-            _ => Decision::Pass,
-        }
+        let ClientPacket::LoginRequest { request, user, .. } = packet else { return Decision::Pass };
+        Decision::Replace(ClientPacket::LoginRequest { request, user, secret: Sealed([9; 16]) })
     }
 }
 

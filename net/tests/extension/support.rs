@@ -86,24 +86,22 @@ pub(crate) fn chat(request: u32, text: &str) -> Packet<'_> {
 
 /// What the responses among these say, each as `Ok(data)` or the code.
 pub(crate) fn responses(actions: &[Action]) -> Vec<String> {
-    let said = |action: &Action| match action {
-        Action::Send { packet: ServerPacket::CustomResponse { result: Ok(reply), .. }, .. } => {
-            Some(format!("{:?}", reply.data))
+    let said = |action: &Action| {
+        let Action::Send { packet, .. } = action else { return None };
+        if let ServerPacket::CustomResponse { result: Ok(reply), .. } = packet {
+            return Some(format!("{:?}", reply.data));
         }
-        Action::Send { packet, .. } => packet.response().map(|(_, result)| match result {
-            Ok(()) => "ok".to_owned(),
-            Err(code) => format!("{code:?}"),
-        }),
-        _ => None,
+        let (_, result) = packet.response()?;
+        Some(result.map_or_else(|code| format!("{code:?}"), |()| "ok".to_owned()))
     };
     actions.iter().filter_map(said).collect()
 }
 
 /// The texts that were said in the room.
 pub(crate) fn heard(actions: &[Action]) -> Vec<String> {
-    let said = |action: &Action| match action {
-        Action::Broadcast { packet: ServerPacket::RoomChatNotify { text, .. }, .. } => Some(text.to_string()),
-        _ => None,
+    let said = |action: &Action| {
+        let Action::Broadcast { packet: ServerPacket::RoomChatNotify { text, .. }, .. } = action else { return None };
+        Some(text.to_string())
     };
     actions.iter().filter_map(said).collect()
 }

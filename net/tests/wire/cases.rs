@@ -174,8 +174,10 @@ fn response_vectors() -> Vec<(&'static str, ServerPacket)> {
     let last_page = RoomPage { rooms: List(vec![tea.clone()]), next: None };
     let page = RoomPage { rooms: List(vec![tea, coffee]), next: Some(RoomNumber(301)) };
     let no_rooms = RoomPage { rooms: List(Vec::new()), next: None };
-    let command =
-        |result| ServerPacket::CustomResponse { request, command_type: Some("dice.roll".parse().unwrap()), result };
+    let command = |result: Result<CommandReply, Code>| {
+        let (command_type, result) = (Some("dice.roll".parse().unwrap()), result.map(Box::new));
+        ServerPacket::CustomResponse { request, command_type, result }
+    };
     let nameless = User { id: UserId(11), name: "ada".parse().unwrap(), nickname: None };
     vec![
         ("logged in", ServerPacket::LoginResponse { request, result: Ok(nameless) }),

@@ -125,7 +125,8 @@ fn command_packet() -> impl Strategy<Value = ServerPacket> {
         data,
         error_message,
     });
-    let result = prop_oneof![reply.prop_map(Ok), select(variants::all::<Code>()).prop_map(Err)];
+    let result =
+        prop_oneof![reply.prop_map(|reply| Ok(Box::new(reply))), select(variants::all::<Code>()).prop_map(Err)];
     let response = (request(), option::of(command_name()), result)
         .prop_map(|(request, command_type, result)| ServerPacket::CustomResponse { request, command_type, result });
     let notify =

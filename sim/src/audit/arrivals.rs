@@ -565,7 +565,16 @@ impl Auditor {
             {
                 Some(heard_at)
             }
-            _ => None,
+            Asked::RoomChat { .. }
+            | Asked::Login { .. }
+            | Asked::Logout
+            | Asked::RoomList { .. }
+            | Asked::RoomCreate
+            | Asked::RoomEnter { .. }
+            | Asked::RoomLeave { .. }
+            | Asked::DirectMessage
+            | Asked::Kick { .. }
+            | Asked::Command => None,
         });
         said.map(|heard_at| *heard_at = Some(sequence)).is_some()
     }

@@ -176,7 +176,7 @@ fn samples() -> Vec<ServerPacket> {
     let code = Code::Flooding;
     let command_type: CommandName = "sample".parse().expect("a good name");
     let command = |command_type, result| ServerPacket::CustomResponse { request, command_type, result };
-    let done = |data, error_message| Ok(CommandReply { success: true, data, error_message });
+    let done = |data, error_message| Ok(Box::new(CommandReply { success: true, data, error_message }));
     let list = |owner| ServerPacket::RoomUserListNotify {
         room,
         epoch,
