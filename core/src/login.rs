@@ -65,10 +65,10 @@ impl Engine {
             return Err(Code::Draining);
         }
         let user = UserName::parse(user).map_err(|_| Code::NameInvalid)?;
+        self.check_place_for(user)?;
         if self.attempts.pending >= self.config.logins_pending_max {
             return Err(Code::ServerFull);
         }
-        self.check_place_for(user)?;
         self.spend_attempt(id, user)?;
 
         self.attempts.last_serial += 1;

@@ -259,7 +259,11 @@ mod tests {
         let (held, place) = (Rc::clone(&kept), Rc::clone(&waker));
         errands.begin(async move {
             let _held = held;
-            poll_fn(|context| Poll::Ready(*place.borrow_mut() = Some(context.waker().clone()))).await;
+            poll_fn(|context| {
+                *place.borrow_mut() = Some(context.waker().clone());
+                Poll::Ready(())
+            })
+            .await;
             pending().await
         });
         errands.run();

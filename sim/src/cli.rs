@@ -4,14 +4,18 @@
 
 mod check;
 mod live;
+mod replay;
 mod run;
+mod show;
 mod shrink;
+mod swarm;
 
 use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -20,6 +24,7 @@ use crate::extend::Extend;
 use crate::layers::World;
 use crate::layers::pure::Pure;
 use crate::layers::turmoil::Turmoil;
+use crate::scenario::tokens::duration_of;
 use crate::scenario::{Scenario, parse};
 use crate::seed;
 
@@ -39,6 +44,9 @@ pub fn main_with(extend: &Extend) -> ExitCode {
         Subcommands::Run(run) => run::run(run, extend, &mut terminal),
         Subcommands::Check(check) => check::check(check, &mut terminal),
         Subcommands::Shrink(shrink) => shrink::shrink(shrink, extend, &mut terminal),
+        Subcommands::Show(show) => show::show(show, extend, &mut terminal),
+        Subcommands::Swarm(swarm) => swarm::swarm(swarm, &mut terminal),
+        Subcommands::Replay(replay) => replay::replay(replay, &mut terminal),
     };
     match verdict {
         Ok(verdict) => verdict.into(),
@@ -65,6 +73,12 @@ enum Subcommands {
     Check(check::Check),
     /// Makes a scenario that does not hold as small as it can be.
     Shrink(shrink::Shrink),
+    /// Runs a scenario and draws what happened, as a page for a browser or a mermaid diagram.
+    Show(show::Show),
+    /// Searches seed after seed for a run that does not hold: random configuration, workload and faults.
+    Swarm(swarm::Swarm),
+    /// Runs a seed of a search again, or a scenario file, and shows the end of its trace.
+    Replay(replay::Replay),
 }
 
 #[derive(Debug, Args)]
@@ -137,6 +151,12 @@ struct Terminal<O, R> {
     out: O,
     /// What is wrong with the files; results, if the trace goes where they would.
     report: R,
+}
+
+/// A duration as scenarios write them.
+fn duration(text: &str) -> Result<Duration, String> {
+    let refused = || format!("{text:?} is no duration; write one such as 60s, 250ms or 10min");
+    duration_of(text).ok_or_else(refused)
 }
 
 /// A file's name as a shell takes it.

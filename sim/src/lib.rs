@@ -19,5 +19,8 @@ pub mod redis;
 pub mod runner;
 pub mod scenario;
 pub mod seed;
+pub mod show;
 pub mod shrink;
+pub mod swarm;
 pub mod trace;
+pub mod traffic;

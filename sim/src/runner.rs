@@ -83,7 +83,7 @@ struct Run<'a> {
     trace: Trace,
     skipped: Vec<Skipped>,
     line: u32,
-    step: usize,
+    step: u32,
     /// Whether something was skipped on which all that follows depends.
     is_astray: bool,
 }
@@ -134,8 +134,8 @@ type Checks<'a> = Vec<(&'a str, Check, Duration)>;
 
 impl<'a> Run<'a> {
     fn steps(&mut self, steps: &'a [Step]) -> Result<(), Violation> {
-        for (index, step) in steps.iter().enumerate() {
-            (self.step, self.line) = (index + 1, step.line);
+        for (number, step) in (1..).zip(steps) {
+            (self.step, self.line) = (number, step.line);
             if self.is_astray {
                 self.skip(FOLLOWS.to_owned());
                 continue;
@@ -177,6 +177,7 @@ impl<'a> Run<'a> {
                     if self.was_done(done)? {
                         self.auditor.injected(self.world.now(), fault);
                         self.note(What::Injected(fault.clone()));
+                        self.collect_sightings();
                     }
                 }
                 Event::Advance(by) => over_at = over_at.max(begun_at + *by),
@@ -211,6 +212,7 @@ impl<'a> Run<'a> {
             let number = seat.number;
             self.auditor.begun(now, number, operation);
             self.note(What::Began { client: client.to_owned(), operation: operation.clone() });
+            self.collect_sightings();
         }
         Ok(())
     }
@@ -396,7 +398,14 @@ impl<'a> Run<'a> {
         })
     }
 
+    fn collect_sightings(&mut self) {
+        for (at, what) in self.world.sightings() {
+            self.trace.see(at, what);
+        }
+    }
+
     fn collect_arrivals(&mut self) -> Result<(), Violation> {
+        self.collect_sightings();
         let (at, line) = (self.world.now(), self.line);
         let mut held = Ok(());
         for seat in &mut self.seats {
@@ -419,7 +428,7 @@ impl<'a> Run<'a> {
     }
 
     fn breached(&self, Breach { invariant, what }: Breach) -> Violation {
-        self.violation(Kind::Invariant(invariant), invariant.to_owned(), what)
+        self.violation(Kind::Invariant(invariant), invariant.to_string(), what)
     }
 
     fn seat(&mut self, client: &str) -> &mut Seat<'a> {

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use crate::layers::Arrival;
 use crate::scenario::{Check, Fault, Operation, RedisFault, fields};
+use crate::traffic::{Seen, Sighting};
 
 /// What happened in a run, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     entries: Vec<Entry>,
+    sightings: Vec<Sighting>,
 }
 
 /// One thing that happened.
@@ -82,6 +84,18 @@ impl Trace {
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Adds what was seen between hosts after everything that is there.
+    pub fn see(&mut self, at: Duration, what: Seen) {
+        self.sightings.push(Sighting { at, entries: self.entries.len(), what });
+    }
+
+    /// What was seen between hosts, in its order; nothing unless the layer was asked to watch. It is no part of the text
+    /// and the digest.
+    #[must_use]
+    pub fn sightings(&self) -> &[Sighting] {
+        &self.sightings
     }
 
     /// The same as text, a line for each entry.

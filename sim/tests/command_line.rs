@@ -48,6 +48,32 @@ fn same_seed_gives_the_same_trace_in_two_processes() {
 }
 
 #[test]
+fn the_other_process_may_be_of_another_program() {
+    let check = |with: &str| lobbyd_sim(&["check", "scenarios/chat.scenario", "--seed", "7", "--with", with]);
+    let codes = [env!("CARGO_BIN_EXE_lobbyd-sim"), "true", "/nowhere/lobbyd-sim"].map(|with| check(with).status.code());
+    assert_eq!(codes, [Some(0), Some(1), Some(2)]);
+    let said = String::from_utf8(check("true").stdout).expect("text");
+    for part in ["differs scenarios/chat.scenario", "other: the end of the trace", "--seed 7 --with true"] {
+        assert!(said.contains(part), "{part:?} is missing: {said}");
+    }
+}
+
+#[test]
+fn seed_of_the_environment_is_the_one_that_nobody_names() {
+    let trace = |seed: Option<&str>, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lobbyd-sim"));
+        command.args(["run", "--trace", "-", "scenarios/presence-across-daemons.scenario"]).args(arguments);
+        command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR"))).env_remove("LOBBYD_SEED");
+        let output = command.envs(seed.map(|seed| ("LOBBYD_SEED", seed))).output().expect("the program is built");
+        (output.status.code(), output.stdout)
+    };
+    assert_eq!(trace(Some("9"), &[]), trace(None, &["--seed", "9"]));
+    assert_eq!(trace(None, &[]), trace(None, &["--seed", "1"]));
+    assert_ne!(trace(Some("9"), &[]), trace(None, &[]));
+    assert_eq!(trace(Some("nine"), &[]).0, Some(2));
+}
+
+#[test]
 fn scenario_that_does_not_hold_has_code_1_and_says_what_came_instead() {
     let folder = tempfile::tempdir().expect("a folder for the file");
     let file = folder.path().join("wrong.scenario");

@@ -128,6 +128,17 @@ fn check_that_does_not_come_true_keeps_its_count_and_loses_its_crowd() {
 }
 
 #[test]
+fn loose_scenario_stays_loose_and_needs_no_expectation_but_one() {
+    let town = town("carol list -> RoomListResponse rooms=[1,2,3]");
+    // What came before a step is not waited for in it.
+    let stays = |line: &&str| *line != "wait" && !line.starts_with("  bob -> RoomChatNotify");
+    let source = town.lines().filter(stays).fold("expect anything\n".to_owned(), |source, line| source + line + "\n");
+    let text = shrunk(&source, "pure");
+    let expected = ["expect anything", "carol connect", "carol list -> RoomListResponse rooms=[1,2,3]"];
+    assert_eq!(lines(&text), expected, "{text}");
+}
+
+#[test]
 fn scenario_that_holds_is_refused() {
     let folder = tempfile::tempdir().expect("a folder for the files");
     fs::write(folder.path().join("town.scenario"), town("carol ping 99 -> Pong nonce=99"))

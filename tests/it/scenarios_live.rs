@@ -86,7 +86,7 @@ fn server_that_runs_already_is_tested_by_its_address() {
     let target = Target::Running { addresses: vec![format!("localhost:{}", daemon.address.port())] };
     let scenario = parse(ON_A_RUNNING_SERVER).expect("a scenario");
     let mut world = Live::for_scenario(&scenario, &target, 1).expect("nothing has to be started");
-    let Outcome { result, skipped, trace: _ } = runner::run(&scenario, &mut world);
+    let Outcome { result, skipped, .. } = runner::run(&scenario, &mut world);
     assert_eq!(result, Ok(()));
     let skipped: Vec<_> = skipped.into_iter().map(|skipped| (skipped.line, skipped.what)).collect();
     let cannot = |what: &str| format!("the live layer cannot {what} a server that it has not started");
@@ -116,12 +116,13 @@ fn what_comes_where_nothing_may_come_is_found_out() {
         "alice arrives",
         "bob arrives",
         "alice tell bob \"psst\"",
+        "wait",
         "  bob -> nothing",
     ];
     let scenario = parse(&lines.join("\n")).expect("a scenario");
     let mut world = Live::for_scenario(&scenario, &target, 1).expect("nothing has to be started");
     let violation = runner::run(&scenario, &mut world).result.expect_err("bob hears it");
-    assert_eq!((violation.line, violation.expected.as_str()), (6, "nothing more at bob"), "{violation}");
+    assert_eq!((violation.line, violation.expected.as_str()), (7, "nothing more at bob"), "{violation}");
 }
 
 #[test]
@@ -203,7 +204,7 @@ fn run(scenario: &Scenario) -> (Result<(), String>, BTreeSet<String>) {
         }
         Err(error) => return (Err(error.to_string()), BTreeSet::new()),
     };
-    let Outcome { result, skipped, trace: _ } = runner::run(scenario, &mut world);
+    let Outcome { result, skipped, .. } = runner::run(scenario, &mut world);
     let reasons = skipped.into_iter().map(|Skipped { line: _, what }| what);
     let reasons = reasons.filter(|what| *what != runner::FOLLOWS).collect();
     (result.map_err(|violation: Violation| violation.to_string()), reasons)

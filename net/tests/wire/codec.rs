@@ -63,6 +63,24 @@ fn assert_one_encoding(payload: &[u8]) {
     }
 }
 
+/// The frames of a stream, as they are cut out of what has arrived after reads of these sizes, which go round.
+fn in_reads(stream: &[u8], reads: &[usize]) -> Vec<Vec<u8>> {
+    let (mut inbox, mut frames) = (Vec::new(), Vec::new());
+    let mut sizes = reads.iter().cycle();
+    let mut rest = stream;
+    while !rest.is_empty() {
+        let (read, later) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
+        rest = later;
+        inbox.extend_from_slice(read);
+        while let Some(frame) = next_frame(&inbox, PAYLOAD_MAX).unwrap() {
+            let consumed = frame.consumed;
+            frames.push(inbox.drain(..consumed).collect());
+        }
+    }
+    assert!(inbox.is_empty(), "{} bytes are left", inbox.len());
+    frames
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -109,28 +127,18 @@ proptest! {
 
     #[test]
     fn reads_of_any_size_give_the_same_packets(
-        packets in vec(server_packet(), 1..6),
+        from_client in vec(client_packet(), 1..6),
+        from_server in vec(server_packet(), 1..6),
         reads in vec(1..50usize, 1..20),
     ) {
-        let mut stream = Vec::new();
-        for packet in &packets {
-            encode_server(packet, &mut stream);
+        let stream: Vec<u8> = from_client.iter().flat_map(client_frame).collect();
+        prop_assert_eq!(in_reads(&stream, &reads), from_client.iter().map(client_frame).collect::<Vec<_>>());
+        let stream: Vec<u8> = from_server.iter().flat_map(server_frame).collect();
+        let frames = in_reads(&stream, &reads);
+        prop_assert_eq!(frames.len(), from_server.len());
+        for (frame, packet) in frames.iter().zip(from_server) {
+            prop_assert_eq!(decode_server(&frame[HEADER_BYTES..]), Ok(packet));
         }
-        let mut sizes = reads.iter().cycle();
-        let (mut inbox, mut seen) = (Vec::new(), Vec::new());
-        let mut rest = &stream[..];
-        while !rest.is_empty() {
-            let (read, later) = rest.split_at(rest.len().min(*sizes.next().unwrap()));
-            rest = later;
-            inbox.extend_from_slice(read);
-            while let Some(frame) = next_frame(&inbox, PAYLOAD_MAX).unwrap() {
-                seen.push(decode_server(frame.payload).unwrap());
-                let consumed = frame.consumed;
-                inbox.drain(..consumed);
-            }
-        }
-        prop_assert!(inbox.is_empty());
-        prop_assert_eq!(seen, packets);
     }
 
     #[test]
@@ -151,6 +159,49 @@ proptest! {
         let mut bytes = vec![number];
         bytes.extend(noise);
         assert_one_encoding(&bytes);
+    }
+}
+
+proptest! {
+    // Each case tries every place.
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_cut_of_a_stream_gives_the_same_packets(packets in vec(client_packet(), 1..4)) {
+        let frames: Vec<_> = packets.iter().map(client_frame).collect();
+        let stream = frames.concat();
+        for cut in 1..stream.len() {
+            // What has come before the cut are whole frames and a part that is no error.
+            let (mut seen, mut consumed) = (0, 0);
+            while let Some(frame) = next_frame(&stream[consumed..cut], PAYLOAD_MAX).unwrap() {
+                prop_assert_eq!(decode_client(frame.payload), Ok(packets[seen]));
+                consumed += frame.consumed;
+                seen += 1;
+            }
+            prop_assert_eq!(consumed, frames[..seen].concat().len());
+            prop_assert!(cut - consumed < frames[seen].len(), "a frame that is there was not seen");
+            prop_assert_eq!(in_reads(&stream, &[cut, stream.len()]), frames.clone());
+        }
+    }
+
+    #[test]
+    fn integer_that_is_wider_than_it_needs_is_refused(client in client_packet(), server in server_packet()) {
+        let wider = |byte: u8| [vec![251, byte, 0], vec![252, byte, 0, 0, 0], vec![253, byte, 0, 0, 0, 0, 0, 0, 0]];
+        for (bytes, is_client) in [(client_frame(&client), true), (server_frame(&server), false)] {
+            let payload = &bytes[HEADER_BYTES..];
+            // Some of the bytes are integers, the others are texts; in no place is this another way to say the same.
+            for (place, byte) in payload.iter().enumerate().filter(|(_, byte)| **byte <= 250) {
+                for integer in wider(*byte) {
+                    let other = [&payload[..place], &integer, &payload[place + 1..]].concat();
+                    let is_same = match is_client {
+                        true => decode_client(&other) == Ok(client),
+                        false => decode_server(&other).as_ref() == Ok(&server),
+                    };
+                    prop_assert!(!is_same, "{:?} says the same as {:?}", other, payload);
+                    assert_one_encoding(&other);
+                }
+            }
+        }
     }
 }
 

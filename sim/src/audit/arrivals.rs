@@ -11,7 +11,7 @@ use lobbyd_core::text::Text;
 use super::connection::{Login, Phase};
 use super::requests::{Asked, Kind, Request};
 use super::rooms::{Change, Heard, Listing, Record, View};
-use super::{Auditor, BEGIN_AND_END, Breach, MEMBERSHIP, ONE_RESPONSE, ONE_SESSION, REDIS, ROOM_ORDER, TEXTS};
+use super::{Auditor, Breach, Invariant, REDIS};
 use crate::marks::Mark;
 use crate::scenario::Operation;
 
@@ -79,16 +79,16 @@ impl Auditor {
         let is_farewell = matches!(packet, ServerPacket::Closing { .. });
         match connection.phase {
             Phase::Welcomed if is_first => {
-                return self.breach(BEGIN_AND_END, index, "is welcomed twice");
+                return self.breach(Invariant::BeginAndEnd, index, "is welcomed twice");
             }
             Phase::Dialled if !is_first && !is_farewell => {
-                return self.breach(BEGIN_AND_END, index, "is not welcomed first");
+                return self.breach(Invariant::BeginAndEnd, index, "is not welcomed first");
             }
-            Phase::Farewell => return self.breach(BEGIN_AND_END, index, "hears something behind `Closing`"),
+            Phase::Farewell => return self.breach(Invariant::BeginAndEnd, index, "hears something behind `Closing`"),
             Phase::Dialled | Phase::Welcomed | Phase::Closed | Phase::Left | Phase::Lost => {}
         }
         if !connection.may_hear(packet) {
-            return self.breach(MEMBERSHIP, index, "hears something between the parts of a list of users");
+            return self.breach(Invariant::Membership, index, "hears something between the parts of a list of users");
         }
         match packet {
             ServerPacket::Welcome { .. } => self.connections[index].phase = Phase::Welcomed,
@@ -136,7 +136,7 @@ impl Auditor {
             }
             ServerPacket::AnnounceNotify { .. } => {
                 if self.connections[index].login.is_none() {
-                    return self.breach(ROOM_ORDER, index, "hears an announcement and is not logged in");
+                    return self.breach(Invariant::RoomOrder, index, "hears an announcement and is not logged in");
                 }
             }
             ServerPacket::CustomResponse { request, command_type: _, result } => {
@@ -144,14 +144,14 @@ impl Auditor {
             }
             ServerPacket::CustomNotify { .. } | ServerPacket::NoticeNotify { .. } => {
                 if self.connections[index].login.is_none() {
-                    return self.breach(ROOM_ORDER, index, "hears a notice and is not logged in");
+                    return self.breach(Invariant::RoomOrder, index, "hears a notice and is not logged in");
                 }
             }
         }
         Ok(())
     }
 
-    fn breach<T>(&self, invariant: &'static str, index: usize, what: &str) -> Result<T, Breach> {
+    fn breach<T>(&self, invariant: Invariant, index: usize, what: &str) -> Result<T, Breach> {
         Err(Breach::new(invariant, format!("{} {what}", self.name(index))))
     }
 
@@ -163,7 +163,7 @@ impl Auditor {
                 Ok(())
             }
             None if connection.is_wild => Ok(()),
-            None => self.breach(ONE_RESPONSE, index, &format!("has a pong {nonce} for no ping")),
+            None => self.breach(Invariant::OneResponse, index, &format!("has a pong {nonce} for no ping")),
         }
     }
 
@@ -239,11 +239,11 @@ impl Auditor {
         if let Some((name, _)) = asked
             && name != Some(user.name)
         {
-            return self.breach(TEXTS, index, &format!("asked to be {name:?} and is {}", user.name));
+            return self.breach(Invariant::Texts, index, &format!("asked to be {name:?} and is {}", user.name));
         }
         let connection = &self.connections[index];
         if connection.view.is_some() || connection.login.is_some() {
-            return self.breach(ONE_SESSION, index, "is logged in twice on one connection");
+            return self.breach(Invariant::OneSession, index, "is logged in twice on one connection");
         }
         if let Some(life) = connection.life {
             let same = |other: &&super::Connection| {
@@ -254,7 +254,7 @@ impl Auditor {
             if let Some(other) = self.connections.iter().find(same) {
                 let other = &self.clients[other.client].name;
                 let what = format!("is login {}, and so is or was {other}", user.id);
-                return self.breach(ONE_SESSION, index, &what);
+                return self.breach(Invariant::OneSession, index, &what);
             }
         }
         self.notice_expired_lease(index, user.name);
@@ -290,12 +290,18 @@ impl Auditor {
         let is_within = rooms.first().is_none_or(|room| room.room >= from)
             && page.next.is_none_or(|next| rooms.last().is_some_and(|room| room.room < next));
         if !rises || !is_within || (limit > 0 && rooms.len() > limit as usize) {
-            return self.breach(ONE_RESPONSE, index, "has a page of rooms that was not asked for, or not in order");
+            return self.breach(
+                Invariant::OneResponse,
+                index,
+                "has a page of rooms that was not asked for, or not in order",
+            );
         }
         match rooms.iter().find(|room| room.members > room.capacity) {
-            Some(room) => {
-                self.breach(MEMBERSHIP, index, &format!("sees room {} with more members than it holds", room.room))
-            }
+            Some(room) => self.breach(
+                Invariant::Membership,
+                index,
+                &format!("sees room {} with more members than it holds", room.room),
+            ),
             None => Ok(()),
         }
     }
@@ -307,9 +313,11 @@ impl Auditor {
             Some(_) | None => None,
         };
         match (result, asked) {
-            (Ok(entered), Some((room, _))) if entered.room != room => {
-                self.breach(ONE_RESPONSE, index, &format!("asks for room {room} and is in room {}", entered.room))
-            }
+            (Ok(entered), Some((room, _))) if entered.room != room => self.breach(
+                Invariant::OneResponse,
+                index,
+                &format!("asks for room {room} and is in room {}", entered.room),
+            ),
             (Ok(entered), _) => self.is_in(index, *entered),
             (Err(Code::RoomFull), Some((room, entered))) => {
                 if self.rooms.entered(self.connections[index].daemon, room) > entered {
@@ -328,7 +336,7 @@ impl Auditor {
         if seen == Some(entered) {
             return Ok(());
         }
-        self.breach(MEMBERSHIP, index, &format!("is told {entered:?} and sees {seen:?}"))
+        self.breach(Invariant::Membership, index, &format!("is told {entered:?} and sees {seen:?}"))
     }
 
     fn room_leave(&mut self, index: usize, id: RequestId, result: &Result<RoomChange, Code>) -> Result<(), Breach> {
@@ -337,7 +345,11 @@ impl Auditor {
         if let Some(Request { asked: Asked::RoomLeave { room }, .. }) = request
             && room != change.room
         {
-            return self.breach(ONE_RESPONSE, index, &format!("leaves room {room} and is told of {}", change.room));
+            return self.breach(
+                Invariant::OneResponse,
+                index,
+                &format!("leaves room {room} and is told of {}", change.room),
+            );
         }
         self.went(index, change.room, change.sequence)
     }
@@ -345,11 +357,11 @@ impl Auditor {
     /// A client is no longer in its room.
     fn went(&mut self, index: usize, room: RoomNumber, sequence: u64) -> Result<(), Breach> {
         let Some(mut view) = self.connections[index].view.take().filter(|view| view.room == room) else {
-            return self.breach(MEMBERSHIP, index, &format!("leaves room {room}, in which it is not"));
+            return self.breach(Invariant::Membership, index, &format!("leaves room {room}, in which it is not"));
         };
         view.advance(sequence).map_err(|breach| self.at(index, breach))?;
         let Some(login) = self.connections[index].login else {
-            return self.breach(MEMBERSHIP, index, "is in a room and not logged in");
+            return self.breach(Invariant::Membership, index, "is in a room and not logged in");
         };
         self.rooms.logs[view.log]
             .changed(sequence, Change::Left(login.id), None)
@@ -366,13 +378,17 @@ impl Auditor {
         if let Some(Request { asked: Asked::Kick { room }, .. }) = request
             && room != change.room
         {
-            return self.breach(ONE_RESPONSE, index, &format!("kicks from room {room} and is told of {}", change.room));
+            return self.breach(
+                Invariant::OneResponse,
+                index,
+                &format!("kicks from room {room} and is told of {}", change.room),
+            );
         }
         // A member has been told of the leaving just before; an administrator may be elsewhere.
         match &self.connections[index].view {
             Some(view) if view.room == change.room && view.sequence != change.sequence => {
                 let what = format!("kicks by change {} and has seen {} last", change.sequence, view.sequence);
-                self.breach(ROOM_ORDER, index, &what)
+                self.breach(Invariant::RoomOrder, index, &what)
             }
             Some(_) | None => Ok(()),
         }
@@ -384,7 +400,7 @@ impl Auditor {
             None => {
                 let is_due = connection.is_wild || connection.requests.asks_for_a_room();
                 if connection.view.is_some() || !is_due {
-                    return self.breach(MEMBERSHIP, index, "has a list of users and enters no room");
+                    return self.breach(Invariant::Membership, index, "has a list of users and enters no room");
                 }
                 part
             }
@@ -393,7 +409,7 @@ impl Auditor {
                 let is_same =
                     (listing.room, listing.epoch, listing.sequence, listing.owner) == (room, epoch, sequence, owner);
                 if !is_same {
-                    return self.breach(MEMBERSHIP, index, "has a list of users with parts of another");
+                    return self.breach(Invariant::Membership, index, "has a list of users with parts of another");
                 }
                 listing.users.extend(users);
                 listing
@@ -406,22 +422,26 @@ impl Auditor {
         }
         let (room, sequence) = (listing.room, listing.sequence);
         let Some(login) = self.connections[index].login else {
-            return self.breach(MEMBERSHIP, index, "enters a room and is not logged in");
+            return self.breach(Invariant::Membership, index, "enters a room and is not logged in");
         };
         if listing.users.last() != Some(&(login.id, login.name)) {
-            return self.breach(MEMBERSHIP, index, &format!("enters room {room} and is not the last on its list"));
+            return self.breach(
+                Invariant::Membership,
+                index,
+                &format!("enters room {room} and is not the last on its list"),
+            );
         }
         let fixed = self.rules.fixed_rooms.iter().find(|(number, _)| *number == room);
         let capacity = fixed.map_or(self.rules.room_members_max, |(_, capacity)| *capacity);
         if listing.users.len() > capacity as usize {
             let what = format!("sees {} members in room {room}, which holds {capacity}", listing.users.len());
-            return self.breach(MEMBERSHIP, index, &what);
+            return self.breach(Invariant::Membership, index, &what);
         }
         let members: Vec<_> = listing.users.iter().map(|(id, _)| *id).collect();
         listing.users.sort_unstable();
         let is_twice = |pair: &[(UserId, UserName)]| pair[0].0 == pair[1].0;
         if listing.users.windows(2).any(is_twice) {
-            return self.breach(MEMBERSHIP, index, &format!("sees a member of room {room} twice"));
+            return self.breach(Invariant::Membership, index, &format!("sees a member of room {room} twice"));
         }
         let daemon = self.connections[index].daemon;
         let (log, is_again) = self.rooms.log(daemon, room, listing.epoch, sequence);
@@ -431,7 +451,7 @@ impl Auditor {
         let view = View { log, room, epoch: listing.epoch, sequence, members, owner: listing.owner };
         let log = &mut self.rooms.logs[log];
         if log.daemon != daemon {
-            return self.breach(MEMBERSHIP, index, &format!("is in room {room} of another daemon"));
+            return self.breach(Invariant::Membership, index, &format!("is in room {room} of another daemon"));
         }
         log.seat(login.id, index);
         let heard = log.changed(sequence, Change::Entered(login.id), Some(view.digest()));
@@ -442,7 +462,7 @@ impl Auditor {
     /// The room that a client sees, if it is this one.
     fn view(&mut self, index: usize, room: RoomNumber) -> Result<&mut View, Breach> {
         if self.connections[index].view.as_ref().is_none_or(|view| view.room != room) {
-            return self.breach(ROOM_ORDER, index, &format!("hears of room {room} and is not in it"));
+            return self.breach(Invariant::RoomOrder, index, &format!("hears of room {room} and is not in it"));
         }
         Ok(self.connections[index].view.as_mut().expect("it is there, as was seen just now"))
     }
@@ -454,7 +474,11 @@ impl Auditor {
         view.members.push(user.id);
         let (log, digest) = (view.log, view.digest());
         if is_twice {
-            return self.breach(MEMBERSHIP, index, &format!("hears that {} enters, who is there", user.name));
+            return self.breach(
+                Invariant::Membership,
+                index,
+                &format!("hears that {} enters, who is there", user.name),
+            );
         }
         let heard = self.rooms.logs[log].changed(sequence, Change::Entered(user.id), Some(digest));
         advanced.and(heard).map_err(|breach| self.at(index, breach))
@@ -472,7 +496,7 @@ impl Auditor {
         let view = self.view(index, room)?;
         let advanced = view.advance(sequence);
         let Some(place) = view.members.iter().position(|member| *member == user).filter(|_| own != Some(user)) else {
-            return self.breach(MEMBERSHIP, index, &format!("hears that {user} leaves, who is not there"));
+            return self.breach(Invariant::Membership, index, &format!("hears that {user} leaves, who is not there"));
         };
         view.members.remove(place);
         let has_passed = view.owner == Some(user);
@@ -482,7 +506,7 @@ impl Auditor {
         let (log, digest) = (view.log, view.digest());
         if owner != expected {
             let what = format!("is told that {owner:?} owns room {room}; expected was {expected:?}");
-            return self.breach(MEMBERSHIP, index, &what);
+            return self.breach(Invariant::Membership, index, &what);
         }
         if has_passed {
             self.marks.reach(Mark::OwnershipPassed);
@@ -518,7 +542,11 @@ impl Auditor {
                 return self.is_said(index, log, sequence, (user, name), text);
             }
         }
-        self.breach(TEXTS, index, &format!("hears {text:?} as change {sequence} of room {room}, and others do not"))
+        self.breach(
+            Invariant::Texts,
+            index,
+            &format!("hears {text:?} as change {sequence} of room {room}, and others do not"),
+        )
     }
 
     /// The first to hear a text makes sure that it was said, and by whom.
@@ -533,7 +561,11 @@ impl Auditor {
         let view = self.connections[index].view.as_ref();
         let is_member = view.is_some_and(|view| view.members.contains(&user));
         if !is_member || self.connections[index].login.is_some_and(|login| login.id == user) {
-            return self.breach(ROOM_ORDER, index, &format!("hears {name}, who is not another member of its room"));
+            return self.breach(
+                Invariant::RoomOrder,
+                index,
+                &format!("hears {name}, who is not another member of its room"),
+            );
         }
         let (room, daemon) = (self.rooms.logs[log].room, self.rooms.logs[log].daemon);
         if let Some(seat) = self.rooms.logs[log].seat_of(user)
@@ -550,7 +582,11 @@ impl Auditor {
         if self.daemons[daemon].is_wild {
             return Ok(());
         }
-        self.breach(TEXTS, index, &format!("hears {text:?} from {name}, who has not said it, or not once more"))
+        self.breach(
+            Invariant::Texts,
+            index,
+            &format!("hears {text:?} from {name}, who has not said it, or not once more"),
+        )
     }
 
     /// Whether it was said on this connection, and was not heard as another change.
@@ -559,22 +595,10 @@ impl Auditor {
         if !connection.names.contains(&name) {
             return false;
         }
-        let said = connection.requests.waiting_mut().find_map(|request| match &mut request.asked {
-            Asked::RoomChat { room: in_room, text: said, heard_at }
-                if *in_room == room && heard_at.is_none() && said.as_slice() == text.as_str().as_bytes() =>
-            {
-                Some(heard_at)
-            }
-            Asked::RoomChat { .. }
-            | Asked::Login { .. }
-            | Asked::Logout
-            | Asked::RoomList { .. }
-            | Asked::RoomCreate
-            | Asked::RoomEnter { .. }
-            | Asked::RoomLeave { .. }
-            | Asked::DirectMessage
-            | Asked::Kick { .. }
-            | Asked::Command => None,
+        let said = connection.requests.waiting_mut().find_map(|request| {
+            let Asked::RoomChat { room: in_room, text: said, heard_at } = &mut request.asked else { return None };
+            let is_it = *in_room == room && heard_at.is_none() && said.as_slice() == text.as_str().as_bytes();
+            is_it.then_some(heard_at)
         });
         said.map(|heard_at| *heard_at = Some(sequence)).is_some()
     }
@@ -593,14 +617,14 @@ impl Auditor {
         let change = match (result, heard_at) {
             (Err(code), Some(sequence)) => {
                 let what = format!("is refused ({code:?}) what others heard as change {sequence} of room {room}");
-                return self.breach(TEXTS, index, &what);
+                return self.breach(Invariant::Texts, index, &what);
             }
             (Err(_), None) => return Ok(()),
             (Ok(change), _) => *change,
         };
         if change.room != room || heard_at.is_some_and(|sequence| sequence != change.sequence) {
             let what = format!("is told {change:?} of what others heard as {heard_at:?} in room {room}");
-            return self.breach(ROOM_ORDER, index, &what);
+            return self.breach(Invariant::RoomOrder, index, &what);
         }
         let own = self.connections[index].login.map(|login| login.id);
         let view = self.view(index, room)?;
@@ -608,7 +632,7 @@ impl Auditor {
             return Err(self.at(index, breach));
         }
         let (log, Some(user)) = (view.log, own) else {
-            return self.breach(MEMBERSHIP, index, "is in a room and not logged in");
+            return self.breach(Invariant::Membership, index, "is in a room and not logged in");
         };
         match self.rooms.logs[log].hear(change.sequence) {
             Heard::LongAgo => return Ok(()),
@@ -626,7 +650,11 @@ impl Auditor {
             }
         }
         let text = text.escape_ascii();
-        self.breach(TEXTS, index, &format!("said \"{text}\" as change {}, and others do not hear it", change.sequence))
+        self.breach(
+            Invariant::Texts,
+            index,
+            &format!("said \"{text}\" as change {}, and others do not hear it", change.sequence),
+        )
     }
 
     fn direct_message(&mut self, index: usize, id: RequestId, result: &Result<(), Code>) -> Result<(), Breach> {
@@ -638,12 +666,12 @@ impl Auditor {
         if whisper.heard_on.is_empty() {
             return Ok(());
         }
-        self.breach(TEXTS, index, &format!("is refused ({code:?}) a direct message that was heard"))
+        self.breach(Invariant::Texts, index, &format!("is refused ({code:?}) a direct message that was heard"))
     }
 
     fn whispered(&mut self, index: usize, name: UserName, text: &Text) -> Result<(), Breach> {
         let Some(login) = self.connections[index].login else {
-            return self.breach(TEXTS, index, "has a direct message and is not logged in");
+            return self.breach(Invariant::Texts, index, "has a direct message and is not logged in");
         };
         let (connections, daemon) = (&self.connections, self.connections[index].daemon);
         let said = self.whispers.find(|whisper| {
@@ -665,6 +693,6 @@ impl Auditor {
         if self.daemons[daemon].is_wild || self.whispers.have_forgotten() {
             return Ok(());
         }
-        self.breach(TEXTS, index, &format!("has a direct message {text:?} from {name}, who has not said it"))
+        self.breach(Invariant::Texts, index, &format!("has a direct message {text:?} from {name}, who has not said it"))
     }
 }

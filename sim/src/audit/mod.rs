@@ -24,6 +24,7 @@ mod requests;
 mod rooms;
 mod whispers;
 
+use std::fmt;
 use std::time::Duration;
 
 use lobbyd_core::config::DuplicateLogin;
@@ -37,31 +38,48 @@ use crate::layers::{Arrival, LEASE};
 use crate::marks::{Mark, Marks};
 use crate::scenario::{Fault, Operation, RedisFault, Setup, Store};
 
-/// Each request gets exactly one response, in order, unless the connection ends.
-pub const ONE_RESPONSE: &str = "each request has exactly one response";
-/// A connection begins with `Welcome` or a refusal, and nothing comes after its end.
-pub const BEGIN_AND_END: &str = "a connection begins once and nothing comes after its end";
-/// A room's changes reach every member, once each and in the room's order, and nobody else.
-pub const ROOM_ORDER: &str = "each change reaches every member once, in the room's order, and nobody else";
-/// What members are told rebuilds exactly who is in the room.
-pub const MEMBERSHIP: &str = "notifies rebuild exactly the membership";
-/// What arrives was said, by that user and in those words, and once.
-pub const TEXTS: &str = "what arrives was said, once and unaltered";
-/// A user is online once, unless the policy allows more.
-pub const ONE_SESSION: &str = "a user is online once";
+/// What must hold in every run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Invariant {
+    /// Each request gets exactly one response, in order, unless the connection ends.
+    OneResponse,
+    /// A connection begins with `Welcome` or a refusal, and nothing comes after its end.
+    BeginAndEnd,
+    /// A room's changes reach every member, once each and in the room's order, and nobody else.
+    RoomOrder,
+    /// What members are told rebuilds exactly who is in the room.
+    Membership,
+    /// What arrives was said, by that user and in those words, and once.
+    Texts,
+    /// A user is online once, unless the policy allows more.
+    OneSession,
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OneResponse => "each request has exactly one response",
+            Self::BeginAndEnd => "a connection begins once and nothing comes after its end",
+            Self::RoomOrder => "each change reaches every member once, in the room's order, and nobody else",
+            Self::Membership => "notifies rebuild exactly the membership",
+            Self::Texts => "what arrives was said, once and unaltered",
+            Self::OneSession => "a user is online once",
+        })
+    }
+}
 
 /// An invariant does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{invariant}: {what}")]
 pub struct Breach {
-    /// Which: one of this module's constants.
-    pub invariant: &'static str,
+    /// Which.
+    pub invariant: Invariant,
     /// How.
     pub what: String,
 }
 
 impl Breach {
-    fn new(invariant: &'static str, what: impl Into<String>) -> Self {
+    fn new(invariant: Invariant, what: impl Into<String>) -> Self {
         Self { invariant, what: what.into() }
     }
 }
@@ -298,14 +316,20 @@ impl Auditor {
     pub fn arrived(&mut self, at: Duration, client: usize, arrival: &Arrival) -> Result<(), Breach> {
         let Some(index) = self.clients[client].connection else {
             let name = &self.clients[client].name;
-            return Err(Breach::new(BEGIN_AND_END, format!("something arrived at {name}, who has not connected")));
+            return Err(Breach::new(
+                Invariant::BeginAndEnd,
+                format!("something arrived at {name}, who has not connected"),
+            ));
         };
         match (arrival, self.connections[index].phase) {
             // The client has gone; what was under way is nobody's business any more.
             (_, Phase::Left | Phase::Lost) => Ok(()),
             (_, Phase::Closed) => {
                 let name = &self.clients[client].name;
-                Err(Breach::new(BEGIN_AND_END, format!("something arrived at {name} after the end of its connection")))
+                Err(Breach::new(
+                    Invariant::BeginAndEnd,
+                    format!("something arrived at {name} after the end of its connection"),
+                ))
             }
             (Arrival::Closed, Phase::Dialled | Phase::Welcomed | Phase::Farewell) => {
                 if self.connections[index].phase == Phase::Dialled {
@@ -317,7 +341,7 @@ impl Auditor {
             (Arrival::Packet(packet), Phase::Dialled | Phase::Welcomed | Phase::Farewell) => {
                 match self.packet(at, index, packet) {
                     // Who has said what cannot be told from what middleware made of it.
-                    Err(breach) if breach.invariant == TEXTS && self.rules.texts_may_change => Ok(()),
+                    Err(breach) if breach.invariant == Invariant::Texts && self.rules.texts_may_change => Ok(()),
                     heard => heard,
                 }
             }

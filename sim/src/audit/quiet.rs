@@ -7,7 +7,7 @@ use lobbyd_core::config::DuplicateLogin;
 
 use super::connection::Connection;
 use super::requests::Asked;
-use super::{Auditor, Breach, EVICTION_MAX, MEMBERSHIP, ONE_RESPONSE, ONE_SESSION, ROOM_ORDER};
+use super::{Auditor, Breach, EVICTION_MAX, Invariant};
 
 impl Auditor {
     /// Nothing is under way.
@@ -55,7 +55,7 @@ impl Auditor {
             Some(request) => {
                 let name = self.name(index);
                 let what = format!("request {} of {name} ({:?}) is not answered", request.id, request.asked);
-                Err(Breach::new(ONE_RESPONSE, what))
+                Err(Breach::new(Invariant::OneResponse, what))
             }
             None => Ok(()),
         }
@@ -69,7 +69,7 @@ impl Auditor {
             let (name, room) = (self.name(index), view.room);
             let what =
                 format!("{name} has heard of room {room} up to change {}, others up to {}", view.sequence, log.head());
-            return Err(Breach::new(ROOM_ORDER, what));
+            return Err(Breach::new(Invariant::RoomOrder, what));
         }
         for member in &view.members {
             let Some(seat) = log.seat_of(*member) else { continue };
@@ -79,7 +79,7 @@ impl Auditor {
                 && other.login.is_some_and(|login| login.id == *member);
             if other.is_known_to_the_server() && !other.is_half_closed && !is_there {
                 let what = format!("{} sees {} in room {}, who is gone", self.name(index), self.name(seat), view.room);
-                return Err(Breach::new(MEMBERSHIP, what));
+                return Err(Breach::new(Invariant::Membership, what));
             }
         }
         Ok(())
@@ -98,7 +98,10 @@ impl Auditor {
             let is_certain = self.rules.shares_presence && !self.network.was_presence_disturbed() && are_settled;
             if is_here || is_certain {
                 let (one, two) = (self.name(other), self.name(index));
-                return Err(Breach::new(ONE_SESSION, format!("{} is online as {one} and as {two}", login.name)));
+                return Err(Breach::new(
+                    Invariant::OneSession,
+                    format!("{} is online as {one} and as {two}", login.name),
+                ));
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lobbyd_core::id::{RequestId, RoomNumber};
 use lobbyd_core::name::UserName;
 
-use super::{Breach, ONE_RESPONSE};
+use super::{Breach, Invariant};
 
 /// The requests of one connection. Every layer numbers them from 1 on each connection.
 #[derive(Debug, Default)]
@@ -124,7 +124,7 @@ impl Requests {
     /// # Errors
     /// When it was answered before, or never asked, or something before it was passed over.
     pub(super) fn answer(&mut self, id: RequestId, kind: Kind, is_ok: bool) -> Result<Request, Breach> {
-        let breach = |what: String| Err(Breach::new(ONE_RESPONSE, what));
+        let breach = |what: String| Err(Breach::new(Invariant::OneResponse, what));
         let Some(place) = self.waiting.iter().position(|request| request.id == id) else {
             return breach(if id.0 == 0 || id.0 > self.last {
                 format!("request {id} is answered, which was never asked")

@@ -6,7 +6,7 @@ use lobbyd_core::id::{RoomNumber, UserId};
 use lobbyd_core::name::UserName;
 use lobbyd_core::text::Text;
 
-use super::{Breach, MEMBERSHIP, ROOM_ORDER};
+use super::{Breach, Invariant};
 use crate::trace::Fnv;
 
 /// How many of a room's last changes are remembered. Who lags further behind is judged by the order alone.
@@ -158,12 +158,12 @@ impl Log {
             Heard::Before(record) => {
                 if record.change != change {
                     let what = format!("change {sequence} of room {room} is {change:?} and {:?}", record.change);
-                    return Err(Breach::new(ROOM_ORDER, what));
+                    return Err(Breach::new(Invariant::RoomOrder, what));
                 }
                 match (record.members, members) {
                     (Some(one), Some(other)) if one != other => {
                         let what = format!("after change {sequence} of room {room} two members see other members");
-                        Err(Breach::new(MEMBERSHIP, what))
+                        Err(Breach::new(Invariant::Membership, what))
                     }
                     (Some(_), _) => Ok(()),
                     (None, other) => {
@@ -193,7 +193,7 @@ impl View {
             return Ok(());
         }
         let what = format!("change {sequence} of room {} comes after {}", self.room, self.sequence);
-        Err(Breach::new(ROOM_ORDER, what))
+        Err(Breach::new(Invariant::RoomOrder, what))
     }
 
     /// Stands for the members, their order and the owner.

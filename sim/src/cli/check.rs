@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::{Layer, Runs, Terminal, Verdict};
+use super::{Layer, Runs, Terminal, Verdict, quoted};
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -28,7 +28,7 @@ pub(super) fn check(check: &Check, terminal: &mut Terminal<impl Write, impl Writ
     }
     let this = std::env::current_exe().context("cannot find this program to start it again")?;
     let programs = [this.as_path(), check.with.as_deref().unwrap_or(&this)];
-    check_files(&check.runs, &|file, runs| spawn(programs, file, runs), terminal)
+    check_files(check, &|file, runs| spawn(programs, file, runs), terminal)
 }
 
 /// What another process made of a scenario.
@@ -63,17 +63,20 @@ fn spawn(programs: [&Path; 2], file: &Path, runs: &Runs) -> anyhow::Result<[Othe
 }
 
 fn check_files(
-    runs: &Runs,
+    check: &Check,
     spawn: Spawn<'_>,
     terminal: &mut Terminal<impl Write, impl Write>,
 ) -> anyhow::Result<Verdict> {
     let mut worst = Verdict::Held;
-    for file in &runs.files {
-        let [one, other] = spawn(file, runs)?;
+    for file in &check.runs.files {
+        let [one, other] = spawn(file, &check.runs)?;
         let verdict = match (one.code, other.code) {
-            (Some(0 | 1), Some(0 | 1)) => check_traces(file, runs, &one, &other, &mut terminal.out)?,
+            (Some(0 | 1), Some(0 | 1)) => check_traces(file, check, &one, &other, &mut terminal.out)?,
             (code, _) => {
                 terminal.report.write_all(one.report.as_bytes())?;
+                if other.report != one.report {
+                    terminal.report.write_all(other.report.as_bytes())?;
+                }
                 // Without a code a signal ended it.
                 if code == Some(2) { Verdict::BadUsage } else { Verdict::Violated }
             }
@@ -83,19 +86,31 @@ fn check_files(
     Ok(worst)
 }
 
-fn check_traces(file: &Path, runs: &Runs, one: &Other, other: &Other, out: &mut impl Write) -> anyhow::Result<Verdict> {
+fn check_traces(
+    file: &Path,
+    check: &Check,
+    one: &Other,
+    other: &Other,
+    out: &mut impl Write,
+) -> anyhow::Result<Verdict> {
+    let Check { runs: Runs { layer, seed, .. }, with } = check;
     let name = file.display();
     if one.trace == other.trace && one.code == other.code {
-        let held = one.code == Some(0);
-        let but = if held { "" } else { ", but does not hold" };
-        writeln!(out, "same    {name} ({} bytes{but})", one.trace.len())?;
-        return Ok(if held { Verdict::Held } else { Verdict::Violated });
+        let is_held = one.code == Some(0);
+        if is_held {
+            writeln!(out, "same    {name} ({} bytes)", one.trace.len())?;
+            return Ok(Verdict::Held);
+        }
+        writeln!(out, "failed  {name}: the same in two processes, but it does not hold with seed {seed}")?;
+    } else {
+        writeln!(out, "differs {name}: two processes with seed {seed} on the {layer} layer")?;
+        let (one, other) = (String::from_utf8_lossy(&one.trace), String::from_utf8_lossy(&other.trace));
+        let same = one.lines().zip(other.lines()).take_while(|(one, other)| one == other).count();
+        let line = |trace: &str| trace.lines().nth(same).unwrap_or("the end of the trace").to_owned();
+        writeln!(out, "  from line {} of the trace on:\n  one:   {}\n  other: {}", same + 1, line(&one), line(&other))?;
     }
-    writeln!(out, "differs {name}: two processes with seed {} on the {} layer", runs.seed, runs.layer)?;
-    let (one, other) = (String::from_utf8_lossy(&one.trace), String::from_utf8_lossy(&other.trace));
-    let same = one.lines().zip(other.lines()).take_while(|(one, other)| one == other).count();
-    let line = |trace: &str| trace.lines().nth(same).unwrap_or("the end of the trace").to_owned();
-    writeln!(out, "  from line {} of the trace on:\n  one:   {}\n  other: {}", same + 1, line(&one), line(&other))?;
+    let with = with.as_deref().map(|with| format!(" --with {}", quoted(with))).unwrap_or_default();
+    writeln!(out, "  to see it again:\n  lobbyd-sim check {} --layer {layer} --seed {seed}{with}", quoted(file))?;
     Ok(Verdict::Violated)
 }
 
@@ -114,7 +129,8 @@ mod tests {
             };
             Ok([other(0), other(1)])
         };
-        let verdict = check_files(&runs(&["a.scenario"]), &spawn, &mut terminal).expect("it ran");
+        let check = Check { runs: runs(&["a.scenario"]), with: Some("other build".into()) };
+        let verdict = check_files(&check, &spawn, &mut terminal).expect("it ran");
         (verdict, text(terminal.out) + &text(terminal.report))
     }
 
@@ -124,6 +140,8 @@ mod tests {
         let (verdict, text) = checked([0, 0], ["a\nb\n", "a\nc\n"]);
         assert_eq!(verdict, Verdict::Violated);
         assert!(text.contains("from line 2 of the trace on:\n  one:   b\n  other: c\n"), "{text}");
+        let again = "\n  lobbyd-sim check a.scenario --layer pure --seed 7 --with 'other build'\n";
+        assert!(text.ends_with(again), "{text}");
         let (verdict, text) = checked([0, 0], ["a\n", "a\nc\n"]);
         assert_eq!(verdict, Verdict::Violated);
         assert!(text.contains("one:   the end of the trace"), "{text}");

@@ -61,7 +61,9 @@ impl LiveArguments {
             return Vec::new();
         }
         let setup = Scenario { title: String::new(), setup: scenario.setup.clone(), steps: Vec::new() };
-        print(&setup).lines().map(str::to_owned).collect()
+        // How the network is and how strict the run is are no server's business.
+        let is_of_server = |line: &&str| !line.starts_with("network ") && !line.starts_with("expect ");
+        print(&setup).lines().filter(is_of_server).map(str::to_owned).collect()
     }
 
     /// The same as arguments, each behind a space.

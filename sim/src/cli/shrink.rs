@@ -21,19 +21,19 @@ use crate::shrink::{self, ATTEMPTS_MAX, Progress, Size};
 pub(super) struct Shrink {
     /// The scenario that does not hold.
     #[arg(value_name = "FILE")]
-    file: PathBuf,
+    pub(super) file: PathBuf,
     /// What of the world is real.
     #[arg(long, value_enum, default_value_t = Layer::Pure)]
-    layer: Layer,
+    pub(super) layer: Layer,
     /// The root of all randomness: the one with which the scenario does not hold.
     #[arg(long, env = seed::VARIABLE, default_value_t = seed::DEFAULT)]
-    seed: u64,
+    pub(super) seed: u64,
     /// Where to write the small scenario; without: beside the file, as NAME.shrunk.scenario.
     #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
     /// How many scenarios are tried at most.
     #[arg(long, value_name = "COUNT", default_value_t = ATTEMPTS_MAX)]
-    attempts: u32,
+    pub(super) attempts: u32,
 }
 
 /// Shrinks the scenario.

@@ -20,6 +20,7 @@ use lobbyd_core::packet::ServerPacket;
 
 use crate::marks::Marks;
 use crate::scenario::{Check, Fault, Operation};
+use crate::traffic::Seen;
 
 /// How long the presence of a user outlives a crashed daemon, on every layer: the shortest that a daemon accepts with
 /// Redis' usual second to answer.
@@ -65,6 +66,14 @@ pub trait World {
 
     /// The digests of the daemons' engines, by the names of the daemons; none where a layer cannot see them.
     fn digests(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+
+    /// Has the layer record from now on what moves between hosts, if it can see that. Nothing else depends on it.
+    fn watch(&mut self) {}
+
+    /// What was seen since the last call, in order, with its times; nothing where nobody watches or a layer sees nothing.
+    fn sightings(&mut self) -> Vec<(Duration, Seen)> {
         Vec::new()
     }
 

@@ -23,6 +23,7 @@ mod seals;
 mod slots;
 mod stores;
 mod stream;
+mod traffic;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -43,6 +44,7 @@ use crate::extend::Extend;
 use crate::marks::Marks;
 use crate::random::{self, Random};
 use crate::scenario::{Check, Fault, Operation, Setup};
+use crate::traffic::Seen;
 
 /// More than this at one moment is a loop that time cannot end.
 const EVENTS_PER_MOMENT_MAX: u32 = 10_000_000;
@@ -150,6 +152,7 @@ impl Pure {
         }
         daemon.crash(&mut self.wire);
         self.stores.forget(index, &mut self.wire);
+        self.stores.set_running(index, false);
         Ok(())
     }
 
@@ -162,6 +165,7 @@ impl Pure {
             State::Crashed => {}
         }
         daemon.restart(self.wire.now);
+        self.stores.set_running(index, true);
         Ok(())
     }
 
@@ -312,6 +316,14 @@ impl World for Pure {
     fn digests(&self) -> Vec<(String, u64)> {
         let running = self.daemons.iter().filter(|daemon| daemon.state != State::Crashed);
         running.map(|daemon| (daemon.name.clone(), daemon.engine.digest())).collect()
+    }
+
+    fn watch(&mut self) {
+        self.wire.traffic.watch(self.daemons.iter().map(|daemon| daemon.name.clone()).collect());
+    }
+
+    fn sightings(&mut self) -> Vec<(Duration, Seen)> {
+        self.wire.traffic.take()
     }
 
     fn marks(&self) -> Marks {

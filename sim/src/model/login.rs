@@ -29,11 +29,11 @@ impl Model {
             return Err(Code::Draining.into());
         }
         let user = words::name(user)?;
+        self.has_place_for(user)?;
         let pending = self.sessions().filter(|session| session.is_pending()).count();
         if pending >= self.config.logins_pending_max as usize {
             return Err(Code::ServerFull.into());
         }
-        self.has_place_for(user)?;
         self.counts_attempt(id, request, user, told)?;
 
         self.logins += 1;

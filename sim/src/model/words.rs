@@ -13,11 +13,10 @@ pub(super) fn message(RawText(bytes): RawText<'_>, bytes_max: u32) -> Result<&st
         return Err(Code::TextTooLong);
     }
     let text = std::str::from_utf8(bytes).map_err(|_| Code::TextInvalid)?;
-    if text.chars().all(|character| character == '\n' || is_allowed(character)) {
-        Ok(text)
-    } else {
-        Err(Code::TextInvalid)
-    }
+    // Most text is plain, and most packets are text.
+    let is_plain = bytes.iter().all(|byte| matches!(byte, b'\n' | b' '..=b'~'));
+    let is_fine = is_plain || text.chars().all(|character| character == '\n' || is_allowed(character));
+    if is_fine { Ok(text) } else { Err(Code::TextInvalid) }
 }
 
 /// A room's title.

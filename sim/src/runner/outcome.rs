@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::audit::Invariant;
 use crate::marks::Marks;
 use crate::trace::{self, Trace};
 
@@ -39,7 +40,7 @@ pub enum Kind {
     /// A check of a daemon did not come true in its time.
     Check,
     /// An invariant of [`audit`](crate::audit) does not hold: which one.
-    Invariant(&'static str),
+    Invariant(Invariant),
     /// Something inside the world has failed: an assertion, an invariant.
     World,
     /// Something inside the world has panicked.
@@ -56,7 +57,7 @@ pub struct Violation {
     /// The line of the step that did not hold; 0 when no file says it.
     pub line: u32,
     /// Which step, counted from 1.
-    pub step: usize,
+    pub step: u32,
     /// What was expected, and where, at any length.
     pub expected: String,
     /// What came instead, at any length.

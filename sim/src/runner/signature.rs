@@ -5,8 +5,9 @@ use super::outcome::{Kind, Violation};
 /// What two violations have in common that show the same fault, wherever in a scenario they come up.
 ///
 /// Of an expectation: what was expected and at whom, by the names of its packets; what arrived instead, by its name and
-/// its code; and the field that differed. So a smaller scenario does not pass for the same one because it fails for
-/// another reason. Of everything else: the words, without numbers. Values (texts, numbers, durations) take no part.
+/// its code; and the field that differed, or all fields if nothing came. So a smaller scenario does not pass for the same
+/// one because it fails for another reason. Of everything else: the words, without texts in quotes and without numbers.
+/// Values (texts, numbers, durations) take no part.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Signature {
     kind: Kind,
@@ -19,9 +20,18 @@ impl Violation {
     #[must_use]
     pub fn signature(&self) -> Signature {
         let (expected, arrived) = if self.kind == Kind::Expectation {
-            (expected_names(&self.expected), arrived_names(&self.arrived))
+            let arrived = arrived_names(&self.arrived);
+            // Where nothing came, no field can have differed: all of them say what is missing.
+            let is_missing = arrived.starts_with("nothing ");
+            let expected = if is_missing {
+                without_numbers(&without_quoted(&self.expected))
+            } else {
+                expected_names(&self.expected)
+            };
+            (expected, arrived)
         } else {
-            (without_numbers(&self.expected), without_numbers(&self.arrived))
+            let words = |text: &str| without_numbers(&without_quoted(text));
+            (words(&self.expected), words(&self.arrived))
         };
         Signature { kind: self.kind, expected, arrived }
     }
@@ -127,6 +137,9 @@ mod tests {
         ] {
             assert_ne!(expectation(expected, arrived), known, "{expected}, {arrived}");
         }
+        let missing = |expected| expectation(expected, "nothing within 5s");
+        assert_eq!(missing("A text=\"x\" rooms=[1] at b"), missing("A text=\"y\" rooms=[22] at b"));
+        assert_ne!(missing("A text=\"x\" rooms=[1] at b"), missing("A text=\"x\" at b"));
         let differs = |field| expectation("A at b", &format!("A x=1 y=1 ({field} is 1, expected was 2)"));
         assert_ne!(differs("x"), differs("y"));
         assert_ne!(known, signature(Kind::World, "LoginResponse at b", "LoginResponse refused=LoginDenied"));

@@ -14,7 +14,7 @@ mod operations;
 pub(crate) mod packets;
 mod settings;
 mod setup;
-mod tokens;
+pub(crate) mod tokens;
 
 use std::time::Duration;
 

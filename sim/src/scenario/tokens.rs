@@ -178,7 +178,8 @@ pub(super) fn duration_range(line: &mut Line<'_>) -> Parsed<(Duration, Duration)
     Ok((least, most))
 }
 
-fn duration_of(found: &str) -> Option<Duration> {
+/// The duration that a word is, if it is one.
+pub(crate) fn duration_of(found: &str) -> Option<Duration> {
     let unit_at = found.find(|character: char| !character.is_ascii_digit())?;
     let (count, unit) = found.split_at(unit_at);
     let (_, unit_nanos) = UNITS.iter().find(|(name, _)| *name == unit)?;

@@ -76,20 +76,13 @@ impl CommandHandler for Table {
     }
 
     fn event(&mut self, context: &mut Context<'_>, event: Event) -> Result<(), Failure> {
-        match event {
-            Event::Left { room, .. } if self.ready.contains_key(&room) => {
-                let members: Vec<_> = context
-                    .room(room)
-                    .map(|room| room.members().map(|(session, _)| session).collect())
-                    .unwrap_or_default();
-                // Who has gone is not waited for; one who went offline has no command any more.
-                if let Some(ready) = self.ready.get_mut(&room) {
-                    ready.retain(|session, _| members.contains(session));
-                }
-                self.end_check(context, room, false)
-            }
-            _ => Ok(()),
-        }
+        let Event::Left { room, .. } = event else { return Ok(()) };
+        let Some(ready) = self.ready.get_mut(&room) else { return Ok(()) };
+        let members: Vec<_> =
+            context.room(room).map(|room| room.members().map(|(session, _)| session).collect()).unwrap_or_default();
+        // Who has gone is not waited for; one who went offline has no command any more.
+        ready.retain(|session, _| members.contains(session));
+        self.end_check(context, room, false)
     }
 
     fn deadline(&mut self, context: &mut Context<'_>, key: u64) -> Result<(), Failure> {

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says by its panic what was not as it should be")]
 
+mod cast;
 mod engine;
+mod lookout;
 mod marks;
 mod operation;
 mod rules;

@@ -45,6 +45,8 @@ pub(crate) enum Mark {
     RestoredPending,
     RestoredInRoom,
     RestoredDraining,
+    /// Something came in from the session that was in a living one's slot before.
+    LateInput,
     /// A ban was made.
     Banned,
     /// An administrator kicked from a room that he was not in.
@@ -73,6 +75,7 @@ pub(crate) fn required() -> HashSet<Mark> {
         Mark::RestoredPending,
         Mark::RestoredInRoom,
         Mark::RestoredDraining,
+        Mark::LateInput,
         Mark::Banned,
         Mark::KickedFromOutside,
     ]

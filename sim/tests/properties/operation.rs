@@ -32,7 +32,7 @@ pub(crate) const TEXTS: [&[u8]; 12] = [
     &[b'x'; 65],
     &[b'y'; 2001],
 ];
-/// Rooms by number. The first stands for the one that one is in.
+/// Rooms by number. The first stands for the one that one is in, or for a kick the one where the other is.
 pub(crate) const ROOMS: [u32; 9] = [u32::MAX, 1, 2, 3, 5, 6, 7, 0, 99];
 
 /// Something that happens.
@@ -42,6 +42,21 @@ pub(crate) enum Operation {
     Arrive {
         client: u8,
         user: u8,
+    },
+    /// Logs in with a wrong secret.
+    Guess {
+        client: u8,
+        user: u8,
+    },
+    /// Leaves its room and creates one.
+    Host {
+        client: u8,
+    },
+    /// Leaves its room and goes to where another is; the vault stands for one more.
+    Visit {
+        client: u8,
+        host: u8,
+        password: u8,
     },
     /// Everybody who is not logged in arrives, each under an own name, and goes into this room.
     Crowd {
@@ -75,6 +90,11 @@ pub(crate) enum Operation {
     Malformed {
         client: u8,
         fault: u8,
+    },
+    /// Something comes in from the session that was in the client's slot before, if there was one.
+    Late {
+        client: u8,
+        kind: u8,
     },
     /// The client does not read.
     OutboxFull {
@@ -129,9 +149,14 @@ pub(crate) enum Answer {
 
 /// Anything that can happen, the usual more often.
 pub(crate) fn operation() -> impl Strategy<Value = Operation> {
+    // The most frequent first: what stands before the one that is taken costs time too.
     prop_oneof![
-        6 => (client(), 0..NAMES_USUAL).prop_map(|(client, user)| Operation::Arrive { client, user }),
         28 => (client(), said()).prop_map(|(client, what)| Operation::Say { client, what }),
+        6 => (client(), 0..NAMES_USUAL).prop_map(|(client, user)| Operation::Arrive { client, user }),
+        2 => (client(), 0..2_u8).prop_map(|(client, user)| Operation::Guess { client, user }),
+        3 => client().prop_map(|client| Operation::Host { client }),
+        5 => (client(), 0..CLIENTS + 3, 0..3_u8)
+            .prop_map(|(client, host, password)| Operation::Visit { client, host, password }),
         5 => (0..4_u8, answer(), prop::bool::weighted(0.1))
             .prop_map(|(back, answer, of_another)| Operation::Verdict { back, answer, of_another }),
         3 => (client(), 0..4_u8).prop_map(|(client, address)| Operation::Connect { client, address }),
@@ -156,7 +181,7 @@ fn time() -> impl Strategy<Value = Operation> {
 
 fn seldom() -> impl Strategy<Value = Operation> {
     const WITHIN: [u64; 4] = [10, 0, 1, 100];
-    (0..14_u8, 0..CLIENTS, 0..TEXTS.len() as u8, 1..100_000_u64).prop_map(|(kind, client, other, millis)| match kind {
+    (0..16_u8, 0..CLIENTS, 0..TEXTS.len() as u8, 1..100_000_u64).prop_map(|(kind, client, other, millis)| match kind {
         0..=2 => Operation::Disconnect { client },
         3 => Operation::Malformed { client, fault: other % 4 },
         4 => Operation::OutboxFull { client },
@@ -167,6 +192,7 @@ fn seldom() -> impl Strategy<Value = Operation> {
         10 => Operation::Announce { text: other },
         11 if client == 0 => Operation::Stop,
         12 => Operation::Crowd { room: client },
+        13 | 14 => Operation::Late { client, kind: other % 4 },
         _ => Operation::Restore,
     })
 }
@@ -174,16 +200,18 @@ fn seldom() -> impl Strategy<Value = Operation> {
 fn said() -> impl Strategy<Value = Said> {
     let room = || 0..ROOMS.len() as u8;
     let own = || prop_oneof![3 => Just(0), 1 => room()];
+    // An open one, the first that is created, the protected one.
+    let entered = prop_oneof![3 => Just(3), 2 => Just(4), 2 => Just(2), 2 => room()];
     let text = || prop_oneof![2 => Just(0), 1 => 0..TEXTS.len() as u8];
     let user = || 0..NAMES.len() as u8;
     prop_oneof![
         5 => (own(), text()).prop_map(|(room, text)| Said::Chat { room, text }),
-        8 => (room(), 0..3_u8).prop_map(|(room, password)| Said::Enter { room, password }),
+        8 => (entered, 0..3_u8).prop_map(|(room, password)| Said::Enter { room, password }),
         3 => own().prop_map(|room| Said::Leave { room }),
         7 => user().prop_map(|user| Said::Login { user }),
         6 => (text(), select(&[5, 5, 1, 2, 2, 1000, 0, 1001][..]), 0..3_u8)
             .prop_map(|(title, capacity, password)| Said::Create { title, capacity, password }),
-        4 => (own(), 0..CLIENTS, any::<bool>()).prop_map(|(room, whom, ban)| Said::Kick { room, whom, ban }),
+        6 => (own(), client(), any::<bool>()).prop_map(|(room, whom, ban)| Said::Kick { room, whom, ban }),
         3 => (user(), text()).prop_map(|(user, text)| Said::Direct { user, text }),
         5 => (0..10_u32, 0..12_u32).prop_map(|(kind, number)| match kind {
             0 | 1 | 9 => Said::Logout,

@@ -25,7 +25,7 @@ pub(crate) struct Rules {
 }
 
 /// How many limits can be narrow.
-pub(crate) const NARROW: u32 = 18;
+pub(crate) const NARROW: u32 = 19;
 
 impl Rules {
     /// The configuration.
@@ -64,8 +64,9 @@ impl Rules {
         set(|config, _| config.rooms_per_user_max = 1, 0);
         set(|config, rate| config.room_creations_per_user = rate, 2);
         set(|config, _| config.empty_room_timeout = Duration::ZERO, 0);
-        set(|config, rate| config.room_password_failures_per_user = rate, 2);
+        set(|config, rate| config.room_password_failures_per_user = rate, 1);
         set(|config, _| (config.bans_per_room_max, config.remembered_max) = (1, 2), 0);
+        set(|config, _| config.bans_per_room_max = 0, 0);
         config
     }
 }

@@ -2,23 +2,25 @@
 //! its clients know.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions, Presence};
 use lobbyd_core::config::Config;
 use lobbyd_core::engine::Snapshot;
 use lobbyd_core::id::{RequestId, RoomNumber, SessionId, Ticket, UserId};
-use lobbyd_core::input::{Account, Admin, Input, Verdict, WireFault};
+use lobbyd_core::input::{Admin, Input, Verdict, WireFault};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, Code, Sealed, ServerPacket};
-use lobbyd_core::text::{RawText, Text};
+use lobbyd_core::text::RawText;
 use lobbyd_core::time::Instant;
 use lobbyd_sim::model::{Model, Stimulus};
 
+use crate::cast::{ADDRESSES, FAULTS, account, password_of};
+use crate::lookout::Lookout;
 use crate::marks::Mark;
-use crate::operation::{ADMINISTRATOR, Answer, CLIENTS, NAMES, Operation, ROOMS, Said, TEXTS};
-use crate::rules::Rules;
+use crate::operation::{Answer, CLIENTS, NAMES, Operation, ROOMS, Said, TEXTS};
+use crate::rules::{Rules, VAULT};
+use crate::story::Story;
 
 /// Beyond every deadline of a case.
 const STEPS_AFTER_MAX: u32 = 10_000;
@@ -35,11 +37,9 @@ pub(crate) struct Trial {
     /// Every question that the store was asked.
     questions: Vec<Question>,
     last_request: u32,
-    /// What the rooms looked like when their members were last told.
-    rooms: Vec<SeenRoom>,
-    pub(crate) marks: HashSet<Mark>,
-    /// Which packets went to which client in this operation, for a story; kept only if wanted.
-    pub(crate) arrived: Option<Vec<(u8, ServerPacket)>>,
+    lookout: Lookout,
+    /// What has happened, kept only if it is to be told.
+    pub(crate) story: Option<Story>,
 }
 
 /// What a client, and the driver about it, knows.
@@ -60,13 +60,6 @@ struct Question {
     presence: Presence,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct SeenRoom {
-    number: RoomNumber,
-    epoch: u64,
-    owner: Option<UserId>,
-}
-
 /// What did not hold.
 pub(crate) type Broken = String;
 
@@ -82,10 +75,14 @@ impl Trial {
             clients: vec![Client::default(); usize::from(CLIENTS)],
             questions: Vec::new(),
             last_request: 0,
-            rooms: Vec::new(),
-            marks: HashSet::new(),
-            arrived: None,
+            lookout: Lookout::default(),
+            story: None,
         }
+    }
+
+    /// What the case has reached so far.
+    pub(crate) fn marks(&self) -> &HashSet<Mark> {
+        &self.lookout.marks
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -97,7 +94,7 @@ impl Trial {
         self.clients[usize::from(client)].is_connected
     }
 
-    /// The client that is logged in with this number of a login.
+    /// The room at this place of the table, as a client means it.
     pub(crate) fn room_of(&self, client: u8, room: u8) -> RoomNumber {
         match ROOMS[usize::from(room)] {
             u32::MAX => self.clients[usize::from(client)].room.unwrap_or(RoomNumber(1)),
@@ -109,6 +106,20 @@ impl Trial {
     pub(crate) fn run(&mut self, operation: Operation) -> Result<(), Broken> {
         match operation {
             Operation::Arrive { client, user } => self.arrive(client, user),
+            Operation::Guess { client, user } => {
+                let asked = self.questions.len();
+                self.say(client, Said::Login { user })?;
+                if self.questions.len() > asked { self.verdict(0, Answer::Denied, false) } else { Ok(()) }
+            }
+            Operation::Host { client } => {
+                self.say(client, Said::Leave { room: 0 })?;
+                self.say(client, Said::Create { title: 0, capacity: 5, password: 0 })
+            }
+            Operation::Visit { client, host, password } => {
+                let home = if host >= CLIENTS { VAULT } else { self.room_of(host, 0) };
+                self.say(client, Said::Leave { room: 0 })?;
+                self.enter(client, home, password)
+            }
             Operation::Crowd { room } => (0..CLIENTS).try_for_each(|client| {
                 self.arrive(client, client)?;
                 self.say(client, Said::Enter { room, password: 0 })
@@ -131,6 +142,7 @@ impl Trial {
                 self.end(client, |session| Input::Malformed { session, fault: FAULTS[usize::from(fault)] })
             }
             Operation::OutboxFull { client } => self.end(client, |session| Input::OutboxFull { session }),
+            Operation::Late { client, kind } => self.late(client, kind),
             Operation::PresenceLost { back } => match self.question(back) {
                 Some(Question { ticket, .. }) => self.step(Some(Input::PresenceLost { ticket })),
                 None => Ok(()),
@@ -141,7 +153,7 @@ impl Trial {
             }
             Operation::Drain(within) => {
                 if self.clients.iter().any(|client| client.is_pending) && self.engine.counts().logins_pending > 0 {
-                    self.marks.insert(Mark::DrainDuringLogin);
+                    self.lookout.marks.insert(Mark::DrainDuringLogin);
                 }
                 self.step(Some(Input::Admin(Admin::Drain { within })))
             }
@@ -172,6 +184,9 @@ impl Trial {
             if steps > STEPS_AFTER_MAX {
                 return Err("deadlines without end".to_owned());
             }
+        }
+        if self.twin.as_ref().is_some_and(|(twin, _)| twin.digest() != self.engine.digest()) {
+            return Err("equal engines have different digests".to_owned());
         }
         let counts = self.engine.counts();
         let fixed = self.config().fixed_rooms.len() as u32;
@@ -238,7 +253,6 @@ impl Trial {
         let Some(session) = self.clients[usize::from(client)].session else { return Ok(()) };
         self.last_request += 1;
         let request = RequestId(self.last_request);
-        let password = |password| (password > 0).then(|| Sealed([password; 16]));
         let text = |text| RawText(TEXTS[usize::from(text)]);
         let name = |user| NAMES[usize::from(user)].into();
         let packet = match what {
@@ -249,12 +263,9 @@ impl Trial {
             Said::Logout => ClientPacket::LogoutRequest { request },
             Said::List { from, limit } => ClientPacket::RoomListRequest { request, from: RoomNumber(from), limit },
             Said::Create { title, capacity, password: of } => {
-                ClientPacket::RoomCreateRequest { request, title: text(title), capacity, password: password(of) }
+                ClientPacket::RoomCreateRequest { request, title: text(title), capacity, password: password_of(of) }
             }
-            Said::Enter { room, password: of } => {
-                let room = self.room_of(client, room);
-                ClientPacket::RoomEnterRequest { request, room, password: password(of) }
-            }
+            Said::Enter { room, password } => return self.enter(client, self.room_of(client, room), password),
             Said::Leave { room } => ClientPacket::RoomLeaveRequest { request, room: self.room_of(client, room) },
             Said::Chat { room, text: of } => {
                 ClientPacket::RoomChatRequest { request, room: self.room_of(client, room), text: text(of) }
@@ -264,9 +275,31 @@ impl Trial {
             }
             Said::Kick { room, whom, ban } => {
                 let user = self.clients[usize::from(whom)].user.unwrap_or_default();
-                ClientPacket::KickRequest { request, room: self.room_of(client, room), user, ban }
+                ClientPacket::KickRequest { request, room: self.room_of(whom, room), user, ban }
             }
         };
+        self.step(Some(Input::Received { session, packet }))
+    }
+
+    fn late(&mut self, client: u8, kind: u8) -> Result<(), Broken> {
+        let now_there = self.clients[usize::from(client)].session;
+        let before = now_there.and_then(|session| session.generation.checked_sub(1));
+        let Some(generation) = before else { return Ok(()) };
+        let session = SessionId { index: client.into(), generation };
+        self.lookout.marks.extend(self.is_connected(client).then_some(Mark::LateInput));
+        self.step(Some(match kind {
+            0 => Input::Received { session, packet: ClientPacket::LogoutRequest { request: RequestId(0) } },
+            1 => Input::Disconnected { session },
+            2 => Input::OutboxFull { session },
+            _ => Input::Malformed { session, fault: WireFault::PacketMalformed },
+        }))
+    }
+
+    fn enter(&mut self, client: u8, room: RoomNumber, password: u8) -> Result<(), Broken> {
+        let Some(session) = self.clients[usize::from(client)].session else { return Ok(()) };
+        self.last_request += 1;
+        let (request, password) = (RequestId(self.last_request), password_of(password));
+        let packet = ClientPacket::RoomEnterRequest { request, room, password };
         self.step(Some(Input::Received { session, packet }))
     }
 
@@ -286,7 +319,7 @@ impl Trial {
         };
         let user = if of_another { NAMES[1].parse().unwrap() } else { user };
         if of_another {
-            self.marks.insert(Mark::VerdictOfAnother);
+            self.lookout.marks.insert(Mark::VerdictOfAnother);
         }
         self.step(Some(Input::LoginVerdict { ticket, user, verdict }))
     }
@@ -294,6 +327,15 @@ impl Trial {
     /// One step of the engine, of the model, and of the twin.
     fn step(&mut self, input: Option<Input<'_>>) -> Result<(), Broken> {
         self.actions.clear();
+        if let Some(story) = &mut self.story {
+            let clients = &self.clients;
+            let is_connected = |session: SessionId| {
+                let client = &clients[session.index as usize];
+                client.is_connected && client.session == Some(session)
+            };
+            let client_of = |id| (0..CLIENTS).find(|client| clients[usize::from(*client)].user == Some(id));
+            story.happens(self.now, input.as_ref(), is_connected, client_of);
+        }
         let what = input.as_ref().map_or(Stimulus::Timeout, Stimulus::Input);
         give(&mut self.engine, self.now, &input, &mut self.actions);
         let told = self.model.check(self.now, what, &self.actions);
@@ -310,7 +352,7 @@ impl Trial {
             actions.clear();
             give(twin, self.now, &input, actions);
             let is_same = actions.iter().eq(self.actions.iter()) && recipients(actions) == recipients(&self.actions);
-            if !is_same || twin.digest() != self.engine.digest() {
+            if !is_same || *twin != self.engine {
                 return Err(after(&"the restored engine does something else than the one that was stored"));
             }
         }
@@ -321,14 +363,17 @@ impl Trial {
     fn restore(&mut self) -> Result<(), Broken> {
         let stored = serde_json::to_vec(&self.engine.snapshot()).map_err(|error| error.to_string())?;
         let snapshot: Snapshot = serde_json::from_slice(&stored).map_err(|error| error.to_string())?;
+        if let Some(story) = &mut self.story {
+            story.note("that the engine is stored and restored");
+        }
         let restored = Engine::restore(snapshot).map_err(|error| error.to_string())?;
         if restored != self.engine || restored.digest() != self.engine.digest() {
             return Err("the restored engine is not the one that was stored".to_owned());
         }
         let counts = restored.counts();
-        self.marks.extend((counts.logins_pending > 0).then_some(Mark::RestoredPending));
-        self.marks.extend((counts.members > 0).then_some(Mark::RestoredInRoom));
-        self.marks.extend((restored.is_draining() && counts.sessions > 0).then_some(Mark::RestoredDraining));
+        self.lookout.marks.extend((counts.logins_pending > 0).then_some(Mark::RestoredPending));
+        self.lookout.marks.extend((counts.members > 0).then_some(Mark::RestoredInRoom));
+        self.lookout.marks.extend((restored.is_draining() && counts.sessions > 0).then_some(Mark::RestoredDraining));
         self.twin = Some((std::mem::replace(&mut self.engine, restored), Actions::new()));
         Ok(())
     }
@@ -341,23 +386,26 @@ impl Trial {
             match action {
                 Action::Send { to, packet } => {
                     self.hear(*to, packet);
-                    self.mark(*to, packet, input);
+                    self.look_at(*to, packet, input);
                 }
                 Action::Broadcast { to, packet } => {
                     for session in actions.recipients(*to) {
                         self.hear(*session, packet);
                     }
                     if let Some(session) = actions.recipients(*to).first() {
-                        self.mark(*session, packet, input);
+                        self.look_at(*session, packet, input);
                     }
                 }
                 Action::Close { session, reason } => {
                     closed += 1;
-                    self.marks.insert(Mark::Closed(*reason));
+                    self.lookout.marks.insert(Mark::Closed(*reason));
                     self.gone(*session);
                 }
                 Action::VerifyLogin { ticket, user, presence, .. } => {
                     self.clients[ticket.session.index as usize].is_pending = true;
+                    if let Some(story) = &mut self.story {
+                        story.asks(*ticket);
+                    }
                     self.questions.push(Question { ticket: *ticket, user: *user, presence: *presence });
                 }
                 Action::ReleasePresence { .. }
@@ -367,25 +415,25 @@ impl Trial {
                 | Action::Answer { .. } => {}
             }
         }
-        self.marks.extend((closed > 1).then_some(Mark::ClosedTogether));
+        self.lookout.marks.extend((closed > 1).then_some(Mark::ClosedTogether));
         if let Some(Input::LoginVerdict { ticket, verdict, .. }) = input {
             let is_let_in = matches!(verdict, Verdict::Accepted { .. });
             let is_only_released = actions.len() == 1 && matches!(actions.get(0), Some(Action::ReleasePresence { .. }));
             let client = &self.clients[ticket.session.index as usize];
             let is_online = client.session == Some(ticket.session) && client.user == Some(UserId(ticket.serial));
-            self.marks.extend(is_only_released.then_some(Mark::StaleLeaseReleased));
-            self.marks.extend((is_let_in && actions.is_empty() && is_online).then_some(Mark::VerdictTwice));
+            self.lookout.marks.extend(is_only_released.then_some(Mark::StaleLeaseReleased));
+            self.lookout.marks.extend((is_let_in && actions.is_empty() && is_online).then_some(Mark::VerdictTwice));
             let is_late = is_let_in && client.session == Some(ticket.session) && !client.is_pending && !is_online;
-            self.marks.extend((is_late && closed == 0).then_some(Mark::VerdictAfterTimeout));
+            self.lookout.marks.extend((is_late && closed == 0).then_some(Mark::VerdictAfterTimeout));
         }
         self.actions = actions;
     }
 
     /// What a client learns from a packet.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "of the other packets a client learns nothing that is used")]
     fn hear(&mut self, to: SessionId, packet: &ServerPacket) {
-        if let Some(arrived) = &mut self.arrived {
-            // Slots are numbered like clients.
-            arrived.push((to.index as u8, packet.clone()));
+        if let Some(story) = &mut self.story {
+            story.arrives(to, packet);
         }
         let client = &mut self.clients[to.index as usize];
         if client.session != Some(to) {
@@ -405,71 +453,18 @@ impl Trial {
         }
     }
 
+    fn look_at(&mut self, to: SessionId, packet: &ServerPacket, input: Option<&Input<'_>>) {
+        let room = self.clients[to.index as usize].room;
+        self.lookout.look_at(room, packet, input);
+    }
+
     fn gone(&mut self, session: SessionId) {
         let client = &mut self.clients[session.index as usize];
         if client.session == Some(session) {
             *client = Client { session: Some(session), ..Client::default() };
         }
     }
-
-    fn mark(&mut self, to: SessionId, packet: &ServerPacket, input: Option<&Input<'_>>) {
-        let is_verdict = matches!(input, Some(Input::LoginVerdict { .. }));
-        if let Some(code) = refused(packet) {
-            self.marks.insert(if is_verdict { Mark::RefusedOnVerdict(code) } else { Mark::Refused(code) });
-            // The store's own answers are no refusals of what was asked too late.
-            self.marks.insert(Mark::Refused(code));
-        }
-        match packet {
-            ServerPacket::Closing { reason: lobbyd_core::packet::CloseReason::Superseded } => {
-                let is_loss = matches!(input, Some(Input::PresenceLost { .. }));
-                self.marks.insert(if is_loss { Mark::SupersededByLoss } else { Mark::SupersededByLogin });
-            }
-            ServerPacket::Ping { .. } => {
-                self.marks.insert(Mark::Pinged);
-            }
-            ServerPacket::Kicked { banned, .. } => {
-                self.marks.extend(banned.then_some(Mark::Banned));
-            }
-            ServerPacket::KickResponse { result: Ok(change), .. } => {
-                let is_inside = self.clients[to.index as usize].room == Some(change.room);
-                self.marks.extend((!is_inside).then_some(Mark::KickedFromOutside));
-            }
-            ServerPacket::RoomListResponse { result: Ok(page), .. } => {
-                self.marks.extend(page.next.map(|_| Mark::PageLeadsOn));
-            }
-            ServerPacket::RoomLeaveUserNotify { room, cause, owner, .. } => {
-                self.marks.insert(Mark::Left(*cause));
-                if let Some(seen) = self.rooms.iter_mut().find(|seen| seen.number == *room) {
-                    self.marks.extend((seen.owner != *owner).then_some(Mark::OwnershipPassed));
-                    seen.owner = *owner;
-                }
-            }
-            ServerPacket::RoomUserListNotify { room, epoch, owner, last, .. } => {
-                self.marks.extend((!last).then_some(Mark::ListInParts));
-                let seen = SeenRoom { number: *room, epoch: *epoch, owner: *owner };
-                match self.rooms.iter_mut().find(|seen| seen.number == *room) {
-                    Some(before) => {
-                        self.marks.extend((before.epoch != *epoch).then_some(Mark::RoomAnew));
-                        *before = seen;
-                    }
-                    None => self.rooms.push(seen),
-                }
-            }
-            _ => {}
-        }
-    }
 }
-
-const FAULTS: [WireFault; 4] =
-    [WireFault::FrameEmpty, WireFault::FrameTooLong, WireFault::PacketUnknown, WireFault::PacketMalformed];
-
-/// Two of them are one network.
-const ADDRESSES: [IpAddr; 4] = [
-    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)),
-    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 1)),
-    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 9, 0, 0, 9)),
-];
 
 fn give(engine: &mut Engine, now: Instant, input: &Option<Input<'_>>, actions: &mut Actions) {
     match input {
@@ -486,35 +481,4 @@ fn recipients(actions: &Actions) -> Vec<&[SessionId]> {
             |action| if let Action::Broadcast { to, .. } = action { Some(actions.recipients(*to)) } else { None },
         )
         .collect()
-}
-
-/// The account behind a name: most have nicknames as long as can be, so that lists get long; one has a bad one.
-pub(crate) fn account(user: UserName) -> Account {
-    let nickname = match user.as_str() {
-        "ada" => None,
-        "grace" => Some(Text::new("two\nlines")),
-        _ => Some(Text::new(LONG_NICKNAME)),
-    };
-    Account { nickname, administrator: user.as_str() == ADMINISTRATOR }
-}
-
-/// 32 characters of four bytes each.
-const LONG_NICKNAME: &str = "😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀";
-
-/// The code with which a response refuses.
-fn refused(packet: &ServerPacket) -> Option<Code> {
-    match packet {
-        ServerPacket::LoginResponse { result, .. } => result.as_ref().err().copied(),
-        ServerPacket::RoomListResponse { result, .. } => result.as_ref().err().copied(),
-        ServerPacket::LogoutResponse { result, .. } | ServerPacket::DirectMessageResponse { result, .. } => {
-            result.err()
-        }
-        ServerPacket::RoomCreateResponse { result, .. } | ServerPacket::RoomEnterResponse { result, .. } => {
-            result.err()
-        }
-        ServerPacket::RoomLeaveResponse { result, .. }
-        | ServerPacket::RoomChatResponse { result, .. }
-        | ServerPacket::KickResponse { result, .. } => result.err(),
-        _ => None,
-    }
 }

@@ -42,8 +42,9 @@ const SPARE_SLOTS: u32 = 1024;
 const CLOSING_BYTES: usize = 64;
 /// What the transport takes of a client that does not read, before the outbox fills.
 const SOCKET_BYTES: usize = 64 * 1024;
-/// How many inputs in a row are not checked if they only talk.
-const TALK_UNCHECKED_MAX: u32 = 16;
+/// For how many inputs in a row the engine's parts are not looked through if they only talk. What the engine says is
+/// compared with the model each time.
+const TALK_UNCHECKED_MAX: u32 = 64;
 /// All clients come from one address, as they do over loopback.
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 0, 1));
 
@@ -457,7 +458,7 @@ impl Daemon {
         }
     }
 
-    /// Every input but talk, which changes little and is most of what comes in: of it each sixteenth in a row.
+    /// Every input but talk, which changes little and is most of what comes in: of it one in so many in a row.
     fn is_to_be_checked(&mut self, input: &Input<'_>) -> bool {
         let is_talk = matches!(
             input,

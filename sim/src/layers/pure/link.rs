@@ -28,6 +28,8 @@ pub(super) struct Link {
     pub(super) redis_life: u32,
     /// When the last answer came.
     pub(super) heard_at: u64,
+    /// Whether the daemon's process is there, to ask anything by itself.
+    pub(super) is_running: bool,
     name: String,
     connections: u32,
     is_connected: bool,
@@ -47,6 +49,7 @@ impl Link {
             back: network.way(HOST, daemon),
             redis_life: 0,
             heard_at: 0,
+            is_running: true,
             name: daemon.to_owned(),
             connections: 1,
             is_connected: true,

@@ -4,6 +4,7 @@
 //! likeness to the real one is the turmoil layer's business.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::mem;
 
 use lobbyd_core::id::Ticket;
@@ -74,6 +75,55 @@ pub(super) enum Reply {
     Nonsense,
     /// No RESP at all.
     Garbage,
+}
+
+impl fmt::Display for Command {
+    /// In words, for people who look at a run.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ping => f.write_str("ping"),
+            Self::Token(user) => write!(f, "get the token of {user}"),
+            Self::Take { grant: (user, _), replaces: false, first: _ } => write!(f, "take the lease of {user} if free"),
+            Self::Take { grant: (user, _), replaces: true, first: _ } => write!(f, "take the lease of {user} over"),
+            Self::GiveBack(grants) => write!(f, "give back the lease of {}", users(grants)),
+            Self::Renew(grants) => write!(f, "renew the lease of {}", users(grants)),
+            Self::Retake(grants) => write!(f, "take the lease of {} again if free", users(grants)),
+        }
+    }
+}
+
+impl fmt::Display for Reply {
+    /// In words, and without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pong => f.write_str("pong"),
+            Self::Token(Some(_)) => f.write_str("the token"),
+            Self::Token(None) => f.write_str("no token"),
+            Self::Take { is_taken: true, deleted: _ } => f.write_str("taken"),
+            Self::Take { is_taken: false, deleted: _ } => f.write_str("owned by another"),
+            Self::GiveBack(deleted) => {
+                each(f, deleted, |was_there| if *was_there { "given back" } else { "not there" })
+            }
+            Self::Renew(renewals) => each(f, renewals, |renewal| match renewal {
+                Renewal::Done => "renewed",
+                Renewal::Free => "free",
+                Renewal::Owned(_) => "owned by another",
+            }),
+            Self::Retake(taken) => each(f, taken, |is_taken| if *is_taken { "taken" } else { "owned by another" }),
+            Self::Nonsense => f.write_str("an answer of the wrong type"),
+            Self::Garbage => f.write_str("bytes that are no answer"),
+        }
+    }
+}
+
+fn users(grants: &[Grant]) -> String {
+    let names: Vec<_> = grants.iter().map(|(user, _)| user.to_string()).collect();
+    names.join(", ")
+}
+
+fn each<T>(f: &mut fmt::Formatter<'_>, values: &[T], word: impl Fn(&T) -> &'static str) -> fmt::Result {
+    let words: Vec<_> = values.iter().map(word).collect();
+    f.write_str(&words.join(", "))
 }
 
 /// What became of a lease that was to be renewed.

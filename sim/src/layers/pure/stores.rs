@@ -164,6 +164,11 @@ impl Stores {
         }
     }
 
+    /// A daemon's process is gone, or there again.
+    pub(super) fn set_running(&mut self, daemon: u32, is_running: bool) {
+        self.nodes[daemon as usize].is_running = is_running;
+    }
+
     /// Breaks or heals Redis.
     ///
     /// # Errors
@@ -281,6 +286,7 @@ impl Stores {
             is_under_way: arrives_at.is_some(),
         };
         let number = self.number();
+        wire.traffic.asks(wire.now, daemon, number, || call.command.to_string(), arrives_at.is_none());
         self.calls.insert(number, call);
         if let Some(at) = arrives_at {
             let event = Event::Store(StoreEvent::Asked(number));
@@ -296,10 +302,14 @@ impl Stores {
         let node = &self.nodes[call.daemon as usize];
         match wire.network.pass(node.way, Event::Store(StoreEvent::Asked(number))) {
             Passage::Through => {}
-            Passage::Lost => return self.drop_call(number),
+            Passage::Lost => {
+                wire.traffic.call_lost(wire.now, number);
+                return self.drop_call(number);
+            }
             Passage::Held => return,
         }
         if redis.process == Process::Crashed || call.redis_life != redis.life {
+            wire.traffic.call_lost(wire.now, number);
             // The connection is not known there any more.
             if let Some(delay) = wire.network.delay(node.back) {
                 let event = StoreEvent::Lost(call.daemon, call.connection);
@@ -307,6 +317,7 @@ impl Stores {
             }
             return self.drop_call(number);
         }
+        wire.traffic.call_arrived(wire.now, number);
         if redis.process == Process::Frozen {
             redis.backlog.push(number);
         } else {
@@ -319,8 +330,11 @@ impl Stores {
         let (Some(redis), Some(call)) = (&mut self.redis, self.calls.get_mut(&number)) else { return };
         let (reply, eviction) = redis.run(call.node, &call.command, wire.now);
         let node = &mut self.nodes[call.daemon as usize];
-        call.reply = Some(reply);
         let answers_at = if call.is_awaited { node.answer_at(redis.delay, wire) } else { None };
+        if call.is_awaited {
+            wire.traffic.says(wire.now, call.daemon, number, || reply.to_string(), answers_at.is_none());
+        }
+        call.reply = Some(reply);
         let is_slow = redis.delay > 0;
         match answers_at {
             Some(at) if is_slow => wire.queue.plan(at, Event::Store(StoreEvent::Answered(number))),
@@ -347,8 +361,11 @@ impl Stores {
         let Some(call) = self.calls.get(&number) else { return };
         let daemon = call.daemon;
         match wire.network.pass(self.nodes[daemon as usize].back, Event::Store(StoreEvent::Answered(number))) {
-            Passage::Through => {}
-            Passage::Lost => return self.drop_call(number),
+            Passage::Through => wire.traffic.call_arrived(wire.now, number),
+            Passage::Lost => {
+                wire.traffic.call_lost(wire.now, number);
+                return self.drop_call(number);
+            }
             Passage::Held => return,
         }
         let Some(call) = self.calls.remove(&number).filter(|call| call.is_awaited) else { return };
@@ -438,7 +455,7 @@ impl Stores {
     fn ping(&mut self, daemon: u32, wire: &mut Wire) {
         let node = &self.nodes[daemon as usize];
         let ping_at = node.heard_at + PING_NANOS;
-        if node.connection().is_some() && ping_at <= wire.now {
+        if node.is_running && node.connection().is_some() && ping_at <= wire.now {
             self.call(daemon, Command::Ping, None, wire);
         }
         let next_at = if ping_at > wire.now { ping_at } else { wire.now + PING_NANOS };

@@ -10,9 +10,11 @@ use super::network::{Network, Passage};
 use super::queue::{Event, Queue};
 use super::random::Random;
 use super::stream::{Down, Reader, Stream, Up};
+use super::traffic::{Toward, Traffic, UNSEEN};
 use crate::layers::{Arrival, CannotDo};
 use crate::marks::Marks;
 use crate::scenario::Operation;
+use crate::traffic::Cargo;
 
 pub(super) struct Wire {
     /// Nanoseconds since the start of the scenario.
@@ -21,6 +23,7 @@ pub(super) struct Wire {
     pub(super) network: Network,
     pub(super) clients: Vec<Client>,
     pub(super) streams: Vec<Stream>,
+    pub(super) traffic: Traffic,
     /// Hard cases that only show inside.
     pub(super) marks: Marks,
     names: BTreeMap<String, u32>,
@@ -37,6 +40,7 @@ impl Wire {
             network: Network::new(network, seed),
             clients: Vec::new(),
             streams: Vec::new(),
+            traffic: Traffic::default(),
             marks: Marks::default(),
             names: BTreeMap::new(),
             chop: network.chop,
@@ -64,7 +68,8 @@ impl Wire {
         let id = u32::try_from(self.streams.len()).expect("a run makes fewer than 2^32 connections");
         self.streams.push(Stream::new(client, daemon, up, down));
         self.clients[client as usize].connected(id);
-        if !self.send_up(id, Up::Syn) {
+        let seen = self.leaves(id, Cargo::Operation);
+        if !self.send_up(id, Up::Syn, seen) {
             self.queue.send(self.now, Event::Refused(id));
         }
     }
@@ -91,19 +96,25 @@ impl Wire {
             return Ok(());
         }
         match operation {
-            Operation::Raw(bytes) => self.send_bytes(id, bytes.clone()),
+            Operation::Raw(bytes) => {
+                let seen = self.leaves(id, Cargo::Operation);
+                self.send_bytes(id, bytes.clone(), seen);
+            }
             Operation::HalfClose => {
-                self.send_up(id, Up::End);
+                let seen = self.leaves(id, Cargo::Operation);
+                self.send_up(id, Up::End, seen);
                 self.clients[index as usize].half_closed();
             }
             Operation::Close => {
                 if !self.clients[index as usize].is_half_closed() {
-                    self.send_up(id, Up::End);
+                    let seen = self.leaves(id, Cargo::Operation);
+                    self.send_up(id, Up::End, seen);
                 }
                 self.leave(index, id);
             }
             Operation::Reset => {
-                self.send_up(id, Up::Reset);
+                let seen = self.leaves(id, Cargo::Operation);
+                self.send_up(id, Up::Reset, seen);
                 self.leave(index, id);
             }
             Operation::Vanish => {
@@ -137,6 +148,7 @@ impl Wire {
     fn leave(&mut self, client: u32, id: u32) {
         let stream = &mut self.streams[id as usize];
         stream.reader = Reader::Gone;
+        self.traffic.pieces_lost(self.now, id, Toward::Client, 0, stream.unread.len());
         stream.unread.clear();
         self.clients[client as usize].stream = None;
     }
@@ -145,53 +157,84 @@ impl Wire {
     fn abandon(&mut self, id: u32) {
         let stream = &mut self.streams[id as usize];
         (stream.reader, stream.is_stuck) = (Reader::Gone, true);
+        self.traffic.pieces_lost(self.now, id, Toward::Client, 0, stream.unread.len());
         stream.unread.clear();
     }
 
     fn speak(&mut self, id: u32, said: Said) {
+        let cargo = match &said {
+            Said::Pong { nonce } => Cargo::Pong { nonce: *nonce },
+            Said::Hello { .. } | Said::Ping { .. } | Said::Request { .. } => Cargo::Operation,
+        };
+        let seen = self.leaves(id, cargo);
         if self.chop.is_some() {
             let mut bytes = Vec::new();
             said.encode(&mut bytes);
-            self.send_bytes(id, bytes);
+            self.send_bytes(id, bytes, seen);
         } else {
-            self.send_up(id, Up::Packet(said));
+            self.send_up(id, Up::Packet(said), seen);
         }
     }
 
-    fn send_bytes(&mut self, id: u32, bytes: Vec<u8>) {
+    fn send_bytes(&mut self, id: u32, bytes: Vec<u8>, seen: u32) {
         let Some(most) = self.chop else {
-            self.send_up(id, Up::Bytes(bytes));
+            self.send_up(id, Up::Bytes(bytes), seen);
             return;
         };
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             let count = self.chopper.between(1, u64::from(most).max(1)).min(rest.len() as u64);
             let (piece, behind) = rest.split_at(count as usize);
-            self.send_up(id, Up::Bytes(piece.to_vec()));
+            self.send_up(id, Up::Bytes(piece.to_vec()), seen);
             rest = behind;
         }
     }
 
-    /// False if the piece is lost.
-    fn send_up(&mut self, id: u32, piece: Up) -> bool {
+    /// False if the piece is lost. `seen` is the number of what it is a part of, for whoever watches.
+    fn send_up(&mut self, id: u32, piece: Up, seen: u32) -> bool {
         let stream = &mut self.streams[id as usize];
-        stream.up.send(piece, Event::Up(id), self.now, &mut self.network, &mut self.queue)
+        let is_sent = stream.up.send(piece, Event::Up(id), self.now, &mut self.network, &mut self.queue);
+        self.traffic.piece_sent(self.now, id, Toward::Daemon, seen, !is_sent);
+        is_sent
+    }
+
+    /// Something leaves the client of a stream.
+    fn leaves(&mut self, id: u32, cargo: Cargo) -> u32 {
+        let stream = &self.streams[id as usize];
+        self.traffic.leaves_client(self.now, &self.clients[stream.client as usize].name, stream.daemon, cargo)
     }
 
     /// Sends a daemon's piece. What is lost stays unread for ever.
     pub(super) fn send_down(&mut self, id: u32, piece: Down) {
         let stream = &mut self.streams[id as usize];
-        if !stream.down.send(piece, Event::Down(id), self.now, &mut self.network, &mut self.queue) {
+        let seen = if self.traffic.is_watched() {
+            let cargo = match &piece {
+                Down::Packet(packet) => Some(Cargo::Packet(packet.clone())),
+                // The answer to a client's own end tells nobody anything.
+                Down::End => (stream.reader != Reader::Gone).then_some(Cargo::End),
+            };
+            let client = &self.clients[stream.client as usize].name;
+            cargo.map_or(UNSEEN, |cargo| self.traffic.leaves_daemon(self.now, stream.daemon, client, cargo))
+        } else {
+            UNSEEN
+        };
+        let is_sent = stream.down.send(piece, Event::Down(id), self.now, &mut self.network, &mut self.queue);
+        if !is_sent {
             stream.is_stuck = true;
         }
+        self.traffic.piece_sent(self.now, id, Toward::Client, seen, !is_sent);
     }
 
     /// The piece that reaches a daemon now; none if it is lost or held.
     pub(super) fn take_up(&mut self, id: u32) -> Option<Up> {
         let pipe = &mut self.streams[id as usize].up;
         match self.network.pass(pipe.way(), Event::Up(id)) {
-            Passage::Through => pipe.take(),
+            Passage::Through => {
+                self.traffic.piece_taken(self.now, id, Toward::Daemon);
+                pipe.take()
+            }
             Passage::Lost => {
+                self.traffic.pieces_lost(self.now, id, Toward::Daemon, 0, usize::MAX);
                 pipe.lose();
                 None
             }
@@ -205,6 +248,7 @@ impl Wire {
         let piece = match self.network.pass(stream.down.way(), Event::Down(id)) {
             Passage::Through => stream.down.take(),
             Passage::Lost => {
+                self.traffic.pieces_lost(self.now, id, Toward::Client, stream.unread.len(), usize::MAX);
                 stream.down.lose();
                 stream.is_stuck = true;
                 None
@@ -215,11 +259,12 @@ impl Wire {
         match stream.reader {
             Reader::Reads => self.receive(id, piece),
             Reader::Stopped => stream.unread.push_back(piece),
-            Reader::Gone => {}
+            Reader::Gone => self.traffic.pieces_lost(self.now, id, Toward::Client, 0, 1),
         }
     }
 
     fn receive(&mut self, id: u32, piece: Down) {
+        self.traffic.piece_taken(self.now, id, Toward::Client);
         let client = self.streams[id as usize].client;
         match piece {
             Down::Packet(packet) => {
@@ -238,7 +283,7 @@ impl Wire {
             return;
         }
         if !self.clients[index as usize].is_half_closed() {
-            self.send_up(id, Up::End);
+            self.send_up(id, Up::End, UNSEEN);
         }
         self.clients[index as usize].arrived.push_back(Arrival::Closed);
         self.leave(index, id);

@@ -110,12 +110,15 @@ impl Stores {
     }
 
     pub(super) fn publish(&mut self, eviction: Eviction, wire: &mut Wire) {
-        let Some(node) = self.nodes.iter().find(|node| node.number == eviction.owner.node) else { return };
+        let owner = (0..).zip(&self.nodes).find(|(_, node)| node.number == eviction.owner.node);
+        let Some((daemon, node)) = owner else { return };
         if node.connection().is_none() {
             return;
         }
         if let Some(delay) = wire.network.delay(node.back) {
             let number = self.number();
+            let what = || format!("the lease of {} was taken over", eviction.user);
+            wire.traffic.says(wire.now, daemon, number, what, false);
             self.evictions.insert(number, eviction);
             wire.queue.send(wire.now + delay, Event::Store(StoreEvent::Evicted(number)));
         }
@@ -131,7 +134,11 @@ impl Stores {
             return;
         }
         let Some(Eviction { user, owner }) = self.evictions.remove(&number) else { return };
+        if passage == Passage::Lost {
+            wire.traffic.call_lost(wire.now, number);
+        }
         if passage == Passage::Through {
+            wire.traffic.call_arrived(wire.now, number);
             self.nodes[daemon as usize].book.note_eviction((user, owner.ticket), wire.now);
             self.look_after(daemon, wire);
         }

@@ -1,0 +1,20 @@
+//! A payload as the server reads it.
+
+use lobbyd_net::codec::{decode_client, encode_client};
+use lobbyd_net::frame::HEADER_BYTES;
+
+use crate::page;
+
+/// Decodes the bytes as what a client says. They are accepted exactly when `net/PROTOCOL.md` says that they are a packet,
+/// and then they are its only encoding: no part of them and nothing longer is a packet too.
+pub fn client_packet(data: &[u8]) {
+    let packet = decode_client(data);
+    assert_eq!(packet.map(|_| ()), page::client().judge(data), "the page and the decoder differ about {data:?}");
+    let Ok(packet) = packet else {
+        return;
+    };
+    let mut frame = Vec::new();
+    encode_client(&packet, &mut frame);
+    assert_eq!(&frame[HEADER_BYTES..], data, "{packet:?} has another encoding");
+    page::assert_nothing_near_is_a_packet(data, |bytes| decode_client(bytes).is_ok());
+}

@@ -1,0 +1,463 @@
+//! A life of the engine that bytes choose: any number of clients, a store, an operator and time, in any order.
+
+mod ledger;
+mod packets;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use lobbyd_core::Engine;
+use lobbyd_core::action::{Action, Actions};
+use lobbyd_core::config::{Config, DuplicateLogin, FixedRoom};
+use lobbyd_core::id::{RequestId, RoomNumber, SessionId, Ticket};
+use lobbyd_core::input::{Account, Admin, Input, Verdict, WireFault};
+use lobbyd_core::limits::Rate;
+use lobbyd_core::name::UserName;
+use lobbyd_core::packet::{ClientPacket, PROTOCOL_VERSION, Sealed};
+use lobbyd_core::text::{RawText, Text};
+use lobbyd_core::time::Instant;
+use lobbyd_sim::model::{Model, Stimulus};
+
+use self::ledger::Ledger;
+use crate::reader::Reader;
+
+/// How many clients there are at a time.
+const SLOTS: u8 = 8;
+/// Who may log in: the first four are names, the others are not.
+const USERS: [&str; 7] =
+    ["alice", "Bob", "carol", "d.4-_", "", "no name", "a-name-that-is-much-longer-than-thirty-two"];
+
+/// More than there are addresses and names.
+const REMEMBERED_BY_ALL: u32 = 100;
+/// A millisecond, in nanoseconds.
+const MS: u64 = 1_000_000;
+/// Longer than anything that the configuration lets wait.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Where the engine's time stands still, so that deadlines behind it never fall due.
+const LAST: Instant = Instant::from_nanos(u64::MAX / 2);
+
+/// Does with an engine what the bytes say. After every step its parts fit together, every request has been answered
+/// once, nothing is sent to who is gone, and a copy that was restored from a snapshot does the same. At the end, when
+/// everybody has gone and time has passed, nothing is left.
+pub fn engine(data: &[u8]) {
+    Life::live(data, None);
+}
+
+/// The same life beside the naive model, which predicts every action. Slower, and so a target of its own.
+pub fn engine_and_model(data: &[u8]) {
+    Life::live(data, Some(Model::new));
+}
+
+struct Life {
+    engine: Engine,
+    /// Is told the same, and predicts what the engine does.
+    model: Option<Model>,
+    /// Restored from a snapshot, and from then on told the same.
+    copy: Option<Engine>,
+    actions: Actions,
+    copied_actions: Actions,
+    now: Instant,
+    generations: [u32; SLOTS as usize],
+    ledger: Ledger,
+    /// Every login that the store was asked about.
+    asked: Vec<(Ticket, UserName)>,
+}
+
+impl Life {
+    fn live(data: &[u8], model: Option<fn(&Config) -> Model>) {
+        let mut reader = Reader::new(data);
+        let mut life = Self::new(&mut reader, model);
+        while !reader.is_empty() {
+            life.operation(&mut reader);
+        }
+        life.end();
+    }
+
+    fn new(reader: &mut Reader<'_>, model: Option<fn(&Config) -> Model>) -> Self {
+        let now = Instant::from_nanos(1_000_000_000);
+        let mut config = config(reader);
+        if model.is_some() {
+            // The model does not predict whom the engine forgets.
+            config.remembered_max = REMEMBERED_BY_ALL;
+        }
+        Self {
+            model: model.map(|model| model(&config)),
+            engine: Engine::new(config, u64::from(reader.byte()), now),
+            copy: None,
+            actions: Actions::new(),
+            copied_actions: Actions::new(),
+            now,
+            generations: [0; SLOTS as usize],
+            ledger: Ledger::default(),
+            asked: Vec::new(),
+        }
+    }
+
+    fn operation(&mut self, reader: &mut Reader<'_>) {
+        match reader.byte() {
+            0..=29 => self.arrive(reader),
+            30..=44 => {
+                self.connect(reader);
+            }
+            45..=170 => {
+                let session = self.session(reader);
+                let packet = packets::packet(reader, self.asked.last().map_or(0, |(ticket, _)| ticket.serial));
+                self.input(Input::Received { session, packet });
+            }
+            171..=195 => self.verdict(reader),
+            196..=215 => {
+                let nanos = reader.choose(&[1, MS, 10 * MS, 100 * MS, 300 * MS, 1_000 * MS, 5_000 * MS]);
+                self.advance(Duration::from_nanos(nanos));
+            }
+            216..=217 => self.next_deadline(),
+            218..=221 => {
+                let session = self.session(reader);
+                self.input(Input::Disconnected { session });
+            }
+            222..=227 => self.snapshot(),
+            228..=235 => self.store(reader),
+            236..=239 => self.fault(reader),
+            240..=248 => self.operator(reader),
+            249..=255 => self.clock(reader),
+        }
+    }
+
+    /// The ordinary way in, in one step: connect, hello, login, yes.
+    fn arrive(&mut self, reader: &mut Reader<'_>) {
+        let Some(session) = self.connect(reader) else {
+            return;
+        };
+        let hello = ClientPacket::Hello { version: PROTOCOL_VERSION, client: "fuzz".into() };
+        self.input(Input::Received { session, packet: hello });
+        let user = packets::user(reader).into();
+        let login = ClientPacket::LoginRequest { request: RequestId(1), user, secret: Sealed([1; 16]) };
+        self.input(Input::Received { session, packet: login });
+        if let Some((ticket, user)) = self.asked.last().copied().filter(|(ticket, _)| ticket.session == session) {
+            let choice = reader.byte();
+            let account = Account { nickname: None, administrator: choice % 4 == 3 };
+            let verdict = match choice {
+                0..=215 => Verdict::Accepted { leased: choice % 2 == 1, account },
+                216..=255 => Verdict::Denied,
+            };
+            self.input(Input::LoginVerdict { ticket, user, verdict });
+        }
+    }
+
+    /// The session of a slot, or one that had it before.
+    fn session(&self, reader: &mut Reader<'_>) -> SessionId {
+        let byte = reader.byte();
+        let index = byte % SLOTS;
+        let generation = self.generations[usize::from(index)];
+        let is_earlier = byte >= 250;
+        SessionId { index: index.into(), generation: generation.saturating_sub(u32::from(is_earlier)) }
+    }
+
+    fn connect(&mut self, reader: &mut Reader<'_>) -> Option<SessionId> {
+        let index = reader.below(SLOTS);
+        let generation = &mut self.generations[usize::from(index)];
+        let mut session = SessionId { index: index.into(), generation: *generation };
+        if self.ledger.is_open(session) {
+            return None;
+        }
+        *generation += 1;
+        session.generation = *generation;
+        let address = match reader.below(4) {
+            0 => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            1 => IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()),
+            host => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host.into())),
+        };
+        self.input(Input::Connected { session, address });
+        Some(session)
+    }
+
+    fn verdict(&mut self, reader: &mut Reader<'_>) {
+        // The latest first: a byte of 0 is the ordinary life.
+        let back = usize::from(reader.byte());
+        let Some((ticket, user)) = self.asked.iter().nth_back(back).copied() else {
+            return;
+        };
+        let account = |reader: &mut Reader<'_>| Account {
+            nickname: reader.flag().then(|| Text::new(&reader.text())),
+            administrator: reader.flag(),
+        };
+        let verdict = match reader.below(10) {
+            0..=2 => Verdict::Accepted { leased: false, account: account(reader) },
+            3 | 4 => Verdict::Accepted { leased: true, account: account(reader) },
+            5..=7 => Verdict::Denied,
+            8 => Verdict::AlreadyOnline,
+            _ => Verdict::Unavailable,
+        };
+        self.input(Input::LoginVerdict { ticket, user, verdict });
+    }
+
+    /// What a store does that is out of its mind, or that was asked by another daemon.
+    fn store(&mut self, reader: &mut Reader<'_>) {
+        let Some((ticket, user)) = self.asked.iter().nth_back(usize::from(reader.byte())).copied() else {
+            return;
+        };
+        match reader.below(4) {
+            0 => self.input(Input::PresenceLost { ticket }),
+            1 => {
+                let user = packets::user(reader).parse().unwrap_or(user);
+                let verdict = Verdict::Accepted { leased: reader.flag(), account: Account::default() };
+                self.input(Input::LoginVerdict { ticket, user, verdict });
+            }
+            _ => {
+                let serial = ticket.serial.wrapping_add(reader.long_number());
+                let ticket = Ticket { session: self.session(reader), serial };
+                let verdict = Verdict::Accepted { leased: reader.flag(), account: Account::default() };
+                self.input(Input::LoginVerdict { ticket, user, verdict });
+            }
+        }
+    }
+
+    fn fault(&mut self, reader: &mut Reader<'_>) {
+        let session = self.session(reader);
+        let fault = match reader.below(5) {
+            0 => WireFault::FrameEmpty,
+            1 => WireFault::FrameTooLong,
+            2 => WireFault::PacketUnknown,
+            3 => WireFault::PacketMalformed,
+            _ => return self.input(Input::OutboxFull { session }),
+        };
+        self.input(Input::Malformed { session, fault });
+    }
+
+    fn operator(&mut self, reader: &mut Reader<'_>) {
+        match reader.byte() {
+            255 => self.input(Input::Admin(Admin::Stop)),
+            250..=254 => {
+                let within = Duration::from_millis(reader.long_number());
+                self.input(Input::Admin(Admin::Drain { within }));
+            }
+            128..=249 => {
+                if let Ok(user) = packets::user(reader).parse() {
+                    self.input(Input::Admin(Admin::CloseUser { user }));
+                }
+            }
+            0..=127 => self.input(Input::Admin(Admin::Announce { text: RawText(reader.bytes()) })),
+        }
+    }
+
+    /// Time that does not go as it should.
+    fn clock(&mut self, reader: &mut Reader<'_>) {
+        match reader.below(4) {
+            0 => {
+                let gap = Duration::from_millis(reader.long_number());
+                self.now = self.now + gap;
+                self.input(Input::Stalled { gap });
+            }
+            // A clock that was set back: the engine's time stands still meanwhile.
+            1 => {
+                let before = self.now;
+                self.now = before.saturating_sub(Duration::from_millis(reader.long_number()));
+                self.timeout();
+                self.now = before;
+            }
+            2 => self.advance(Duration::from_secs(reader.long_number())),
+            _ => self.timeout(),
+        }
+    }
+
+    fn advance(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.timeout();
+    }
+
+    fn next_deadline(&mut self) {
+        if let Some(at) = self.engine.poll_timeout() {
+            self.now = self.now.max(at);
+            self.timeout();
+        }
+    }
+
+    fn snapshot(&mut self) {
+        let restored = Engine::restore(self.engine.snapshot()).expect("a snapshot can be restored");
+        assert_eq!(restored.digest(), self.engine.digest(), "a restored engine has another digest");
+        self.copy = Some(restored);
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        self.clear();
+        self.ledger.note(&input);
+        if let Some(copy) = &mut self.copy {
+            copy.handle_input(self.now, input.clone(), &mut self.copied_actions);
+        }
+        self.engine.handle_input(self.now, input.clone(), &mut self.actions);
+        self.predict(Stimulus::Input(&input));
+        self.settle();
+    }
+
+    fn timeout(&mut self) {
+        self.clear();
+        if let Some(copy) = &mut self.copy {
+            copy.handle_timeout(self.now, &mut self.copied_actions);
+        }
+        self.engine.handle_timeout(self.now, &mut self.actions);
+        let next_at = self.engine.poll_timeout();
+        assert!(self.now > LAST || next_at.is_none_or(|at| at > self.now), "a deadline that is due has not fired");
+        self.predict(Stimulus::Timeout);
+        self.settle();
+    }
+
+    fn predict(&mut self, what: Stimulus<'_>) {
+        let Some(model) = &mut self.model else {
+            return;
+        };
+        let verdict = model.check(self.now, what, &self.actions);
+        if let Err(mismatch) = verdict.and_then(|()| model.check_counts(self.engine.counts())) {
+            panic!("the model expected {}, and {} came of {what:?}", mismatch.expected, mismatch.came);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.actions.clear();
+        self.copied_actions.clear();
+    }
+
+    /// Looks at what the step has done.
+    fn settle(&mut self) {
+        if let Err(fault) = self.engine.check() {
+            panic!("{fault}");
+        }
+        if let Some(copy) = &self.copy {
+            assert!(self.actions.iter().eq(self.copied_actions.iter()), "a restored engine does something else");
+            assert_eq!(copy.digest(), self.engine.digest(), "a restored engine goes another way");
+        }
+        for action in self.actions.iter() {
+            let recipients = match action {
+                Action::Broadcast { to, .. } => self.actions.recipients(*to),
+                Action::VerifyLogin { ticket, user, .. } => {
+                    assert!(self.asked.iter().all(|(asked, _)| asked.serial < ticket.serial), "{ticket} is not new");
+                    self.asked.push((*ticket, *user));
+                    &[]
+                }
+                Action::Send { .. }
+                | Action::Close { .. }
+                | Action::ReleasePresence { .. }
+                | Action::Online { .. }
+                | Action::CallService { .. }
+                | Action::ExtensionFailed { .. }
+                | Action::Answer { .. } => &[],
+            };
+            self.ledger.carry_out(action, recipients);
+        }
+        self.ledger.assert_settled(self.engine.counts());
+    }
+
+    /// Everybody goes, and time passes.
+    fn end(&mut self) {
+        for session in self.ledger.open() {
+            self.input(Input::Disconnected { session });
+        }
+        self.advance(DAY);
+        // Ends a drain that was given longer.
+        self.input(Input::Admin(Admin::Stop));
+        let counts = self.engine.counts();
+        assert_eq!((counts.sessions, counts.online, counts.logins_pending, counts.members), (0, 0, 0, 0), "{counts:?}");
+        if self.now <= LAST {
+            let fixed = self.engine.config().fixed_rooms.len();
+            assert_eq!((counts.rooms as usize, counts.deadlines), (fixed, 0), "{counts:?}");
+        }
+        self.ledger.assert_nothing_is_left();
+    }
+}
+
+/// A small server, so that its limits are near. A byte chooses for some limits at a time whether they are.
+fn config(reader: &mut Reader<'_>) -> Config {
+    let room = |number, capacity, password| FixedRoom {
+        number: RoomNumber(number),
+        title: Text::new("Plaza"),
+        capacity,
+        password,
+    };
+    let generous = Config {
+        fixed_rooms: vec![room(1, 2, None), room(3, 8, Some(Sealed([1; 16])))],
+        room_members_max: 8,
+        text_bytes_max: 64,
+        duplicate_login: reader.choose(&[DuplicateLogin::Reject, DuplicateLogin::NewestWins, DuplicateLogin::Allow]),
+        ..Config::default()
+    };
+    let near = reader.byte();
+    let is_near = |bit: u8| near >> bit & 1 == 1;
+    let limit = |bit, limit, otherwise| if is_near(bit) { limit } else { otherwise };
+    let rate = |bit, limit, otherwise| if is_near(bit) { limit } else { otherwise };
+    let config = Config {
+        open_rooms_max: limit(0, 5, 0),
+        sessions_max: limit(1, 5, SLOTS.into()),
+        sessions_per_address_max: limit(1, 3, SLOTS.into()),
+        users_max: limit(2, 3, SLOTS.into()),
+        logins_pending_max: limit(2, 2, SLOTS.into()),
+        rooms_max: limit(3, 4, 100),
+        bans_per_room_max: limit(3, 1, 100),
+        rooms_per_user_max: limit(3, 1, 3),
+        remembered_max: limit(4, 1, REMEMBERED_BY_ALL),
+        login_failures_per_session_max: limit(4, 2, 5),
+        connects_per_address: rate(5, Rate::per_second(1, 4), generous.connects_per_address),
+        room_creations_per_user: rate(5, Rate::per_minute(1, 1), generous.room_creations_per_user),
+        login_failures_per_user: rate(6, Rate::per_minute(1, 2), generous.login_failures_per_user),
+        login_failures_per_address: rate(6, Rate::per_minute(1, 3), generous.login_failures_per_address),
+        room_password_failures_per_user: rate(6, Rate::per_minute(1, 1), generous.room_password_failures_per_user),
+        flood: rate(7, Rate::per_second(2, 12), Rate::per_second(1_000, 1_000)),
+        flood_refusals: rate(7, Rate::per_second(1, 2), generous.flood_refusals),
+        ..generous
+    };
+    config.validate().expect("every choice of limits is a configuration");
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What may be seen of a life, as words.
+    fn words(actions: &Actions, seen: &mut BTreeSet<String>) {
+        for action in actions.iter() {
+            let text = format!("{action:?}");
+            seen.extend(text.split(|letter: char| !letter.is_alphanumeric()).map(str::to_owned));
+        }
+    }
+
+    #[test]
+    fn seeds_and_lives_by_chance_reach_everything() {
+        let mut seen = BTreeSet::new();
+        let mut random = 1_u64;
+        let mut look = |bytes: &[u8]| {
+            let mut reader = Reader::new(bytes);
+            let mut life = Life::new(&mut reader, Some(Model::new));
+            while !reader.is_empty() {
+                life.operation(&mut reader);
+                words(&life.actions, &mut seen);
+            }
+            life.end();
+        };
+        let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds/engine");
+        for seed in std::fs::read_dir(seeds).expect("a folder") {
+            look(&std::fs::read(seed.expect("a file").path()).expect("a file"));
+        }
+        for _ in 0..300 {
+            let mut next = || {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (random >> 56) as u8
+            };
+            // High bytes are what ends lives: half of them are made low, so that some live long.
+            let bytes: Vec<u8> = (0..3_000).map(|_| if next() < 128 { next() } else { next() % 216 }).collect();
+            look(&bytes);
+        }
+        let wanted = "Welcome Ping Pong GoAway Closing LoginResponse LogoutResponse RoomListResponse RoomCreateResponse \
+                      RoomEnterResponse RoomLeaveResponse RoomChatResponse DirectMessageResponse KickResponse \
+                      RoomNewUserNotify RoomLeaveUserNotify RoomUserListNotify RoomChatNotify DirectMessageNotify Kicked \
+                      AnnounceNotify VerifyLogin ReleasePresence Online \
+                      Flooding NotLoggedIn AlreadyLoggedIn LoginPending LoginCancelled LoginDenied AlreadyOnline \
+                      TooManyAttempts ServerFull StoreUnavailable Draining NameInvalid NotInLobby NotInRoom RoomUnknown \
+                      RoomPasswordWrong RoomPasswordAttempts RoomFull RoomBanned RoomLimit RoomRate RoomsFull \
+                      CapacityInvalid TitleInvalid TextEmpty TextTooLong TextInvalid NotAllowed UserUnknown BansFull \
+                      AddressFull ConnectRate VersionUnsupported HelloExpected HelloRepeated FrameEmpty FrameTooLong \
+                      PacketUnknown PacketMalformed LoginTimeout LoginAttempts Silent SlowConsumer Superseded \
+                      OperatorClosed Stopped";
+        let missed: Vec<_> = wanted.split(' ').filter(|word| !word.is_empty() && !seen.contains(*word)).collect();
+        assert!(missed.is_empty(), "never reached: {missed:?}");
+    }
+}
