@@ -4,10 +4,12 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
 pub mod client;
 pub mod codec;
 mod connection;
 mod errands;
+pub mod extension;
 pub mod frame;
 mod hub;
 mod lanes;
@@ -23,6 +25,7 @@ mod system;
 mod tasks;
 pub mod transport;
 
+pub use ask::{AskError, Message};
 pub use lanes::{Lane, LaneReport, LanesReport};
 pub use pool::PoolReport;
 pub use report::{Report, Traffic};

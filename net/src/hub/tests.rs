@@ -4,6 +4,7 @@ use lobbyd_core::config::Config;
 use lobbyd_core::input::{Account, Admin, WireFault};
 
 use super::*;
+use crate::extension::Extensions;
 use crate::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
 
 /// A client that sends without end, a little at each look, and reads everything.
@@ -46,7 +47,7 @@ impl Accounts for Nobody {
 
 fn hub(config: Config) -> Rc<RefCell<Hub<Chatterbox>>> {
     let logins = Logins::new(Rc::new(Nobody), None, Duration::from_secs(5));
-    Hub::new(Engine::new(config, 1, Instant::ZERO), Sealer::new([1; 16]), logins)
+    Hub::new(Extensions::new().assemble(config, 1, Instant::ZERO), Sealer::new([1; 16]), logins)
 }
 
 fn accept(hub: &Rc<RefCell<Hub<Chatterbox>>>, sent: &Rc<Cell<usize>>) -> SessionId {

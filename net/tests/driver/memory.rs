@@ -16,6 +16,7 @@ use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, Secret, ServerPacket};
 use lobbyd_net::Report;
 use lobbyd_net::codec::{decode_server, encode_client};
+use lobbyd_net::extension::Extensions;
 use lobbyd_net::frame::next_frame;
 use lobbyd_net::node::{Node, NodeHandle, Parts};
 use lobbyd_net::stores::{Accounts, LocalFuture, Presence, SecretBytes, Unavailable};
@@ -174,7 +175,8 @@ impl World {
         let config = Config { flood: rate, connects_per_address: rate, ..Config::default() };
         let ((sender, logins), (door, clients)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let accounts = Rc::new(Asked(sender));
-        let (node, handle) = Node::new(Parts { config, seed: 1, room_key: [1; 16], accounts, presence });
+        let (node, handle) =
+            Node::new(Parts { config, seed: 1, room_key: [1; 16], accounts, presence, extensions: Extensions::new() });
         let running = spawn_local(node.run(vec![Door(clients)]));
         Self { log: Log::default(), handle, logins, door, running }
     }
@@ -182,6 +184,15 @@ impl World {
     /// A client as the listener will accept it.
     pub(crate) fn client(&self, client: Client) -> Client {
         Client { log: self.log.clone(), ..client }
+    }
+
+    pub(crate) fn clear_log(&self) {
+        self.log.borrow_mut().clear();
+    }
+
+    /// What was sent to whom since the log was cleared.
+    pub(crate) fn sent(&self) -> Vec<(&'static str, ServerPacket)> {
+        self.log.borrow().clone()
     }
 
     pub(crate) fn connect(&self, client: Client) {

@@ -30,6 +30,7 @@ impl Auditor {
             Operation::RoomChat { room, text } => Asked::RoomChat { room: *room, text: text.clone(), heard_at: None },
             Operation::DirectMessage { .. } => Asked::DirectMessage,
             Operation::Kick { room, .. } => Asked::Kick { room: *room },
+            Operation::Command { .. } => Asked::Command,
             Operation::Connect { .. }
             | Operation::Hello { .. }
             | Operation::Ping { .. }
@@ -135,6 +136,14 @@ impl Auditor {
             ServerPacket::AnnounceNotify { .. } => {
                 if self.connections[index].login.is_none() {
                     return self.breach(Invariant::RoomOrder, index, "hears an announcement and is not logged in");
+                }
+            }
+            ServerPacket::CustomResponse { request, command_type: _, result } => {
+                self.answered(index, *request, Kind::Command, result)?;
+            }
+            ServerPacket::CustomNotify { .. } | ServerPacket::NoticeNotify { .. } => {
+                if self.connections[index].login.is_none() {
+                    return self.breach(Invariant::RoomOrder, index, "hears a notice and is not logged in");
                 }
             }
         }

@@ -65,6 +65,7 @@ impl Clients {
             | Operation::RoomChat { .. }
             | Operation::DirectMessage { .. }
             | Operation::Kick { .. }
+            | Operation::Command { .. }
             | Operation::Ping { .. }
             | Operation::Raw(_) => {
                 if line.is_half_closed() {

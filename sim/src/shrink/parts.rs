@@ -202,6 +202,7 @@ fn is_about(step: &Step, clients: &BTreeSet<String>) -> bool {
                 | Operation::RoomEnter { .. }
                 | Operation::RoomLeave { .. }
                 | Operation::RoomChat { .. }
+                | Operation::Command { .. }
                 | Operation::Ping { .. }
                 | Operation::Raw(_)
                 | Operation::HalfClose
