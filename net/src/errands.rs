@@ -4,15 +4,19 @@
 //! Whoever wakes an errand, on whatever thread, lists it and rings a bell; a turn that hears no bell costs one test.
 //! Errands run in the order in which they were woken, so that a simulation repeats itself.
 
+mod bell;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use tokio::task::unconstrained;
+
+pub(crate) use self::bell::ErrandId;
+use self::bell::{Bell, Knock};
 
 /// The errands that are being run.
 #[derive(Default)]
@@ -23,10 +27,6 @@ pub(crate) struct Errands {
     /// Where the list of the woken is taken to. Kept for its allocation.
     called: Vec<ErrandId>,
 }
-
-/// Names an errand; none has the name of another, ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ErrandId(u64);
 
 struct Errand {
     future: Pin<Box<dyn Future<Output = ()>>>,
@@ -39,7 +39,7 @@ impl Errands {
     pub(crate) fn begin(&mut self, future: impl Future<Output = ()> + 'static) -> ErrandId {
         let id = ErrandId(self.next);
         self.next += 1;
-        let knock = Arc::new(Knock { id, is_listed: AtomicBool::new(false), bell: Arc::clone(&self.bell) });
+        let knock = Arc::new(Knock::new(id, Arc::clone(&self.bell)));
         let waker = Waker::from(Arc::clone(&knock));
         waker.wake_by_ref();
         // Without tokio's budget: an errand would spend that of whichever connection's task polls it.
@@ -59,12 +59,12 @@ impl Errands {
 
     /// Whether an errand was woken since the last run.
     pub(crate) fn is_called(&self) -> bool {
-        self.bell.is_rung.load(Ordering::Acquire)
+        self.bell.is_rung()
     }
 
     /// How many errands were woken since the last run.
     pub(crate) fn called(&self) -> usize {
-        self.bell.lock().woken.len()
+        self.bell.woken()
     }
 
     /// Polls every errand that was woken, once.
@@ -74,7 +74,7 @@ impl Errands {
         for id in called.drain(..) {
             // One that was dropped or has ended may still be woken.
             let Some(errand) = self.running.get_mut(&id) else { continue };
-            errand.knock.is_listed.store(false, Ordering::Release);
+            errand.knock.is_heard();
             if errand.future.as_mut().poll(&mut Context::from_waker(&errand.waker)).is_ready() {
                 self.running.remove(&id);
             }
@@ -84,63 +84,7 @@ impl Errands {
 
     /// Has this task woken once as soon as an errand is.
     pub(crate) fn remember(&self, waker: &Waker) {
-        let old = self.bell.lock().task.replace(waker.clone());
-        drop(old);
-    }
-}
-
-/// Says that errands were woken, and which.
-#[derive(Default)]
-struct Bell {
-    is_rung: AtomicBool,
-    list: Mutex<List>,
-}
-
-#[derive(Default)]
-struct List {
-    woken: Vec<ErrandId>,
-    /// The task that runs them if nobody else has a turn.
-    task: Option<Waker>,
-}
-
-impl Bell {
-    fn lock(&self) -> MutexGuard<'_, List> {
-        // No panic can come while it is locked.
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take_woken(&self, called: &mut Vec<ErrandId>) {
-        let mut list = self.lock();
-        mem::swap(&mut list.woken, called);
-        self.is_rung.store(false, Ordering::Release);
-    }
-}
-
-/// What wakes one errand.
-struct Knock {
-    id: ErrandId,
-    /// Whether it is on the bell's list already.
-    is_listed: AtomicBool,
-    bell: Arc<Bell>,
-}
-
-impl Wake for Knock {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.is_listed.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let mut list = self.bell.lock();
-        list.woken.push(self.id);
-        self.bell.is_rung.store(true, Ordering::Release);
-        let task = list.task.take();
-        drop(list);
-        if let Some(task) = task {
-            task.wake();
-        }
+        self.bell.remember(waker);
     }
 }
 
@@ -149,8 +93,8 @@ mod tests {
     use std::cell::{Cell, RefCell};
     use std::future::{pending, poll_fn};
     use std::rc::Rc;
-    use std::sync::atomic::AtomicUsize;
-    use std::task::Poll;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Poll, Wake};
     use std::thread;
 
     use tokio::sync::oneshot;

@@ -128,7 +128,7 @@ impl World {
         let mut clients = Vec::new();
         for ((sizes, window), name) in setup.wires.iter().zip(["ann", "bob", "cy", "dan"]) {
             let near = Near::new(sizes, *window);
-            connect.send(near.far()).ok().expect("the node listens");
+            assert!(connect.send(near.far()).is_ok(), "the node listens");
             // Of different lengths, so that a mix-up would be seen; long enough to fill an outbox.
             let text = |place| format!("{name} {place} {}", "x".repeat(place * 53 % 300));
             clients.push(Client::new(near, name, (0..setup.texts).map(text).collect()));
