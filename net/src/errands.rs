@@ -4,57 +4,127 @@
 //! Whoever wakes an errand, on whatever thread, lists it and rings a bell; a turn that hears no bell costs one test.
 //! Errands run in the order in which they were woken, so that a simulation repeats itself.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
-use tokio::task::unconstrained;
+use tokio::task::{AbortHandle, spawn_local, unconstrained};
 
-/// The errands that are being run.
-#[derive(Default)]
-pub(crate) struct Errands {
-    running: BTreeMap<ErrandId, Errand>,
-    next: u64,
-    bell: Arc<Bell>,
-    /// Where the list of the woken is taken to. Kept for its allocation.
-    called: Vec<ErrandId>,
+/// The errands of what a node stands on, such as a link to Redis and the presence leases. They are there before the
+/// node and after it; in between the node runs them at the beginning of its turns
+/// ([`Node::with_errands`](crate::node::Node::with_errands)). Without a node a task of their own does. Clones share them.
+#[derive(Clone)]
+pub struct Errands {
+    list: Rc<ErrandList>,
+    _carrier: Rc<Carrier>,
 }
 
-/// Names an errand; none has the name of another, ever.
+impl Errands {
+    /// None yet. To be called where `tokio::task::spawn_local` works. What still runs ends with that place.
+    #[must_use]
+    pub fn start() -> Self {
+        let list = Rc::new(ErrandList::default());
+        let emptied = CancelAll(Rc::clone(&list));
+        let task = spawn_local(poll_fn(move |context| {
+            emptied.0.remember(context.waker());
+            emptied.0.run();
+            Poll::<()>::Pending
+        }));
+        Self { list, _carrier: Rc::new(Carrier(task.abort_handle())) }
+    }
+
+    /// Takes on an errand until its handle is dropped. It must not keep that handle.
+    pub(crate) fn begin(&self, future: impl Future<Output = ()> + 'static) -> Errand {
+        Errand { id: self.list.begin(future), list: Rc::clone(&self.list) }
+    }
+
+    pub(crate) fn list(&self) -> &ErrandList {
+        &self.list
+    }
+}
+
+/// The task that runs errands when no turn does. It ends when nobody can begin one any more.
+struct Carrier(AbortHandle);
+
+impl Drop for Carrier {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Ends the errands with the task that carries them, where a crash of the runtime ends tasks: they hold sockets.
+struct CancelAll(Rc<ErrandList>);
+
+impl Drop for CancelAll {
+    fn drop(&mut self) {
+        self.0.cancel_all();
+    }
+}
+
+/// Ends an errand when nobody needs it any more.
+pub(crate) struct Errand {
+    list: Rc<ErrandList>,
+    id: ErrandId,
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.list.cancel(self.id);
+    }
+}
+
+/// Errands that are being run. While one is polled it may begin others and cancel any.
+#[derive(Default)]
+pub(crate) struct ErrandList {
+    running: RefCell<BTreeMap<ErrandId, Running>>,
+    next: Cell<u64>,
+    bell: Arc<Bell>,
+    /// Where the list of the woken is taken to. Kept for its allocation.
+    called: Cell<Vec<ErrandId>>,
+}
+
+/// Names an errand; none of the same list has the name of another, ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ErrandId(u64);
 
-struct Errand {
-    future: Pin<Box<dyn Future<Output = ()>>>,
+struct Running {
+    /// Not here while it is polled.
+    future: Option<Pin<Box<dyn Future<Output = ()>>>>,
     knock: Arc<Knock>,
     waker: Waker,
 }
 
-impl Errands {
-    /// Takes on an errand. It runs for the first time in the next turn.
-    pub(crate) fn begin(&mut self, future: impl Future<Output = ()> + 'static) -> ErrandId {
-        let id = ErrandId(self.next);
-        self.next += 1;
+impl ErrandList {
+    /// Takes on an errand. It is polled for the first time in the next run.
+    pub(crate) fn begin(&self, future: impl Future<Output = ()> + 'static) -> ErrandId {
+        let id = ErrandId(self.next.get());
+        self.next.set(id.0 + 1);
         let knock = Arc::new(Knock { id, is_listed: AtomicBool::new(false), bell: Arc::clone(&self.bell) });
         let waker = Waker::from(Arc::clone(&knock));
         waker.wake_by_ref();
         // Without tokio's budget: an errand would spend that of whichever connection's task polls it.
-        self.running.insert(id, Errand { future: Box::pin(unconstrained(future)), knock, waker });
+        let future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(unconstrained(future));
+        self.running.borrow_mut().insert(id, Running { future: Some(future), knock, waker });
         id
     }
 
-    /// Drops an errand, if it still runs.
-    pub(crate) fn cancel(&mut self, id: ErrandId) {
-        self.running.remove(&id);
+    /// Drops an errand, if it still runs; one that is being polled, after that.
+    pub(crate) fn cancel(&self, id: ErrandId) {
+        let cancelled = self.running.borrow_mut().remove(&id);
+        // Only now, because its end may cancel others.
+        drop(cancelled);
     }
 
     /// Drops all of them.
-    pub(crate) fn cancel_all(&mut self) {
-        self.running.clear();
+    pub(crate) fn cancel_all(&self) {
+        let cancelled = mem::take(&mut *self.running.borrow_mut());
+        drop(cancelled);
     }
 
     /// Whether an errand was woken since the last run.
@@ -67,19 +137,41 @@ impl Errands {
         self.bell.lock().woken.len()
     }
 
-    /// Polls every errand that was woken, once.
-    pub(crate) fn run(&mut self) {
-        let mut called = mem::take(&mut self.called);
+    /// Polls every errand that was woken, once, and says how many were.
+    pub(crate) fn run(&self) -> usize {
+        let mut called = self.called.take();
         self.bell.take_woken(&mut called);
+        let count = called.len();
         for id in called.drain(..) {
-            // One that was dropped or has ended may still be woken.
-            let Some(errand) = self.running.get_mut(&id) else { continue };
-            errand.knock.is_listed.store(false, Ordering::Release);
-            if errand.future.as_mut().poll(&mut Context::from_waker(&errand.waker)).is_ready() {
-                self.running.remove(&id);
-            }
+            self.poll(id);
         }
-        self.called = called;
+        self.called.set(called);
+        count
+    }
+
+    fn poll(&self, id: ErrandId) {
+        let Some((mut future, waker)) = self.take(id) else { return };
+        let is_over = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let mut running = self.running.borrow_mut();
+        if is_over {
+            running.remove(&id);
+        } else if let Some(errand) = running.get_mut(&id) {
+            errand.future = Some(future);
+            return;
+        }
+        drop(running);
+        // Only now, because its end may cancel others.
+        drop(future);
+    }
+
+    /// An errand that is to be polled. One that was dropped or has ended may still be woken.
+    fn take(&self, id: ErrandId) -> Option<(Pin<Box<dyn Future<Output = ()>>>, Waker)> {
+        let mut running = self.running.borrow_mut();
+        let errand = running.get_mut(&id)?;
+        // A swap, because a store could pass behind the first reads of the poll: a knock in between would be in vain, and
+        // what it tells of not be seen.
+        errand.knock.is_listed.swap(false, Ordering::AcqRel);
+        Some((errand.future.take()?, errand.waker.clone()))
     }
 
     /// Has this task woken once as soon as an errand is.
@@ -87,6 +179,19 @@ impl Errands {
         let old = self.bell.lock().task.replace(waker.clone());
         drop(old);
     }
+}
+
+/// Lets an errand rest until the next turn.
+pub(crate) async fn next_turn() {
+    let mut is_here = true;
+    poll_fn(|context| {
+        if mem::take(&mut is_here) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await
 }
 
 /// Says that errands were woken, and which.
@@ -146,11 +251,8 @@ impl Wake for Knock {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::{Cell, RefCell};
-    use std::future::{pending, poll_fn};
-    use std::rc::Rc;
+    use std::future::pending;
     use std::sync::atomic::AtomicUsize;
-    use std::task::Poll;
     use std::thread;
 
     use tokio::sync::oneshot;
@@ -179,7 +281,7 @@ mod tests {
 
     #[test]
     fn errands_run_in_the_order_in_which_they_were_woken() {
-        let (mut errands, told) = (Errands::default(), Rc::default());
+        let (errands, told) = (ErrandList::default(), Rc::default());
         let (a, errand_a) = waiter('a', &told);
         let (b, errand_b) = waiter('b', &told);
         let (c, errand_c) = waiter('c', &told);
@@ -195,12 +297,12 @@ mod tests {
         assert_eq!(errands.called(), 3);
         errands.run();
         assert_eq!(*told.borrow(), "cab");
-        assert_eq!(errands.running.len(), 0);
+        assert_eq!(errands.running.borrow().len(), 0);
     }
 
     #[test]
     fn errand_that_was_not_woken_is_not_polled() {
-        let (mut errands, polls) = (Errands::default(), Rc::new(Cell::new(0)));
+        let (errands, polls) = (ErrandList::default(), Rc::new(Cell::new(0)));
         let counted = Rc::clone(&polls);
         errands.begin(poll_fn(move |_| {
             counted.set(counted.get() + 1);
@@ -214,7 +316,7 @@ mod tests {
 
     #[test]
     fn errand_that_wakes_itself_is_polled_once_in_a_run() {
-        let (mut errands, polls) = (Errands::default(), Rc::new(Cell::new(0)));
+        let (errands, polls) = (ErrandList::default(), Rc::new(Cell::new(0)));
         let counted = Rc::clone(&polls);
         errands.begin(poll_fn(move |context| {
             counted.set(counted.get() + 1);
@@ -230,7 +332,7 @@ mod tests {
 
     #[test]
     fn task_is_woken_once_for_many_errands_from_any_thread() {
-        let (mut errands, told) = (Errands::default(), Rc::default());
+        let (errands, told) = (ErrandList::default(), Rc::default());
         let (senders, waiters): (Vec<_>, Vec<_>) = ('a'..='h').map(|name| waiter(name, &told)).unzip();
         for waiter in waiters {
             errands.begin(waiter);
@@ -249,7 +351,7 @@ mod tests {
 
     #[test]
     fn cancelled_errand_is_dropped_at_once_and_its_knock_is_in_vain() {
-        let (mut errands, told) = (Errands::default(), Rc::default());
+        let (errands, told) = (ErrandList::default(), Rc::default());
         let (sender, errand) = waiter('a', &told);
         let id = errands.begin(errand);
         errands.run();

@@ -1,9 +1,9 @@
 //! The hub: the one owner of the engine. Bytes come in from connections, go through the engine as inputs, and its
 //! actions go out as bytes to the outboxes; nothing here waits.
 //!
-//! A *turn* is one visit: of a connection's task with what it has read, of the timer, of the system lane's task. It
-//! begins with everything that waits in the system lane, and a connection hands in at most [`FRAMES_PER_TURN`](reading) packets
-//! in its turn. What that promises to whom is written in `lanes.rs`.
+//! A *turn* is one visit: of a connection's task with what it has read, of the timer, of the flusher, of the system
+//! lane's task. It begins with everything that waits in the system lane, and a connection hands in at most
+//! [`FRAMES_PER_TURN`](reading) packets in its turn. What that promises to whom is written in `lanes.rs`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::codec;
 use crate::connection::{Connection, Connections, Phase};
-use crate::errands::ErrandId;
+use crate::errands::{ErrandId, Errands};
 use crate::frame::HEADER_BYTES;
 use crate::lanes::{LaneReport, LanesReport};
 use crate::login::{LoginJob, Logins};
@@ -41,6 +41,9 @@ use crate::transport::Stream;
 const READ_BYTES: usize = 16 * 1024;
 /// The most bytes of a closed session that are read and dropped before its stream is closed (DESIGN section 4).
 const DISCARD_BYTES_MAX: usize = 64 * 1024;
+/// The most outboxes that are written before the system lane has its turn: a system call each, and there may be
+/// thousands.
+const WRITES_PER_TURN: u32 = 64;
 /// Slots beyond the sessions that are allowed: for connections that are being refused or closed.
 const SPARE_SLOTS: u32 = 1024;
 /// A deadline that is no later than this has waited for a timer or a busy machine.
@@ -134,9 +137,22 @@ impl<S: Stream> Hub<S> {
         self.system.cancel(errand);
     }
 
-    /// Ends all errands. What they wait for is not handled any more.
-    pub(crate) fn cancel_errands(&mut self) {
+    /// Runs these errands too, ahead of its own.
+    pub(crate) fn adopt_errands(&mut self, errands: Errands) {
+        self.system.adopt(errands);
+    }
+
+    /// Ends all errands of its own: what they wait for is not handled any more. Connections that are still there are let
+    /// go by their tasks.
+    pub(crate) fn give_up(&mut self) {
         self.system.close();
+        for connection in self.connections.iter_mut() {
+            connection.phase = Phase::Broken(match connection.phase {
+                Phase::Open => CloseReason::Stopped,
+                Phase::Closing(reason) | Phase::Broken(reason) => reason,
+            });
+            connection.wake();
+        }
     }
 
     /// A turn for nothing but the system lane. Its task polls this, and is woken once when there is something.
@@ -270,20 +286,31 @@ impl<S: Stream> Hub<S> {
     pub(crate) fn poll_flush(&mut self, context: &Context<'_>) {
         remember(&mut self.flusher, context);
         let mut dirty = mem::take(&mut self.dirty);
-        for session in dirty.drain(..) {
+        for (count, session) in (1..).zip(dirty.drain(..)) {
             if let Some(connection) = self.connections.get_mut(session) {
                 connection.is_dirty = false;
                 if !connection.is_blocked {
                     self.flush(session);
                 }
             }
+            if count % WRITES_PER_TURN == 0 {
+                self.take_system_turn();
+            }
         }
-        self.dirty = dirty;
+        if self.dirty.is_empty() {
+            // Kept for its allocation.
+            self.dirty = dirty;
+        }
+        self.take_system_turn();
+        self.call_housekeeper();
+    }
+
+    /// A turn for the system lane, if anything waits in it.
+    fn take_system_turn(&mut self) {
         if !self.system.is_idle() {
             let now = self.begin_turn();
             self.end_turn(now);
         }
-        self.call_housekeeper();
     }
 
     /// Ready when there is housekeeping to do.

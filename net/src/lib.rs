@@ -23,6 +23,7 @@ mod system;
 mod tasks;
 pub mod transport;
 
+pub use errands::Errands;
 pub use lanes::{Lane, LaneReport, LanesReport};
 pub use pool::PoolReport;
 pub use report::{Report, Traffic};
