@@ -256,6 +256,7 @@ mod tests {
     use std::thread;
 
     use tokio::sync::oneshot;
+    use tokio::task::LocalSet;
 
     use super::*;
 
@@ -347,6 +348,106 @@ mod tests {
         assert_eq!(task.0.load(Ordering::SeqCst), 1);
         errands.run();
         assert_eq!(told.borrow().len(), 8);
+    }
+
+    #[test]
+    fn errand_begins_others_and_cancels_any_while_it_is_polled() {
+        let (errands, told) = (Rc::new(ErrandList::default()), Rc::<RefCell<String>>::default());
+        let (sender, victim) = waiter('v', &told);
+        let victim = errands.begin(victim);
+        errands.run();
+        let (list, note) = (Rc::clone(&errands), Rc::clone(&told));
+        errands.begin(async move {
+            note.borrow_mut().push('a');
+            list.cancel(victim);
+            let others = Rc::clone(&note);
+            list.begin(async move { others.borrow_mut().push('b') });
+            // All of them, itself too: it is polled to the end of this, and never again.
+            let last = list.begin(async { unreachable!("it was cancelled") });
+            list.cancel(last);
+            list.cancel(ErrandId(victim.0 + 1));
+            next_turn().await;
+            unreachable!("it was cancelled");
+        });
+        errands.run();
+        assert!(sender.is_closed());
+        errands.run();
+        errands.run();
+        assert_eq!((&**told.borrow(), errands.running.borrow().len()), ("ab", 0));
+    }
+
+    #[test]
+    fn errand_whose_end_cancels_others_may_end_in_any_way() {
+        let ends: [fn(&ErrandList); 3] =
+            [ErrandList::cancel_all, |list| list.cancel(ErrandId(1)), |list| assert_eq!(list.run(), 1)];
+        for end in ends {
+            let list = Rc::new(ErrandList::default());
+            let kept = Rc::new(());
+            let held = Rc::clone(&kept);
+            let inner = Errand {
+                id: list.begin(async move {
+                    let _held = held;
+                    pending().await
+                }),
+                list: Rc::clone(&list),
+            };
+            let outer = async move {
+                let _inner = inner;
+                next_turn().await;
+            };
+            list.begin(outer);
+            list.run();
+            end(&list);
+            assert_eq!((Rc::strong_count(&kept), list.running.borrow().len()), (1, 0));
+        }
+    }
+
+    #[tokio::test]
+    async fn errands_without_a_node_are_run_by_a_task_of_their_own() {
+        let place = LocalSet::new();
+        let (kept, errands) = place
+            .run_until(async {
+                let (errands, told) = (Errands::start(), Rc::default());
+                let (a, errand_a) = waiter('a', &told);
+                let (b, errand_b) = waiter('b', &told);
+                let (_a, dropped) = (errands.begin(errand_a), errands.begin(errand_b));
+                tokio::task::yield_now().await;
+                drop(dropped);
+                assert!(b.is_closed(), "an errand that nobody needs has ended");
+                a.send(()).unwrap();
+                tokio::task::yield_now().await;
+                assert_eq!(*told.borrow(), "a");
+                let kept = Rc::new(());
+                let held = Rc::clone(&kept);
+                let waits = errands.begin(async move {
+                    let _held = held;
+                    pending().await
+                });
+                tokio::task::yield_now().await;
+                (kept, (errands, waits))
+            })
+            .await;
+        assert_eq!(Rc::strong_count(&kept), 2);
+        drop(place);
+        assert_eq!(Rc::strong_count(&kept), 1, "what it held outlived its runtime");
+        drop(errands);
+    }
+
+    #[tokio::test]
+    async fn task_that_runs_errands_ends_with_the_last_who_could_begin_one() {
+        LocalSet::new()
+            .run_until(async {
+                let errands = Errands::start();
+                let list = Rc::downgrade(&errands.list);
+                tokio::task::yield_now().await;
+                drop(errands.clone());
+                tokio::task::yield_now().await;
+                assert!(list.upgrade().is_some());
+                drop(errands);
+                tokio::task::yield_now().await;
+                assert!(list.upgrade().is_none());
+            })
+            .await;
     }
 
     #[test]

@@ -201,7 +201,38 @@ impl Scanner {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, REPLY_BYTES_MAX, Refused, Scanner};
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use tokio::io::{AsyncRead, ReadBuf};
+
+    use super::{Guarded, Place, READS_PER_TURN, REPLY_BYTES_MAX, Refused, Scanner};
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn stream_that_never_pauses_gives_others_a_turn() {
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut stream = Guarded::new(tokio::io::repeat(b'+'));
+        let mut bytes = [0; 16];
+        let mut reads = || {
+            let mut context = Context::from_waker(&waker);
+            let mut read = || Pin::new(&mut stream).poll_read(&mut context, &mut ReadBuf::new(&mut bytes));
+            std::iter::from_fn(|| matches!(read(), Poll::Ready(Ok(()))).then_some(())).take(1_000).count()
+        };
+        assert_eq!((reads(), reads()), (READS_PER_TURN as usize, READS_PER_TURN as usize));
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 2, "it comes back by itself");
+    }
 
     /// Whether the scanner stands between two answers.
     fn at_rest(scanner: &Scanner) -> bool {

@@ -5,3 +5,4 @@
 mod ending;
 mod lanes;
 mod memory;
+mod redis;
