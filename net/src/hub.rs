@@ -19,17 +19,17 @@ use lobbyd_core::action::{Action, Actions, Presence as PresenceMode};
 use lobbyd_core::id::{SessionId, Ticket};
 use lobbyd_core::input::Input;
 use lobbyd_core::name::UserName;
-use lobbyd_core::packet::{CloseReason, Sealed, ServerPacket};
+use lobbyd_core::packet::{CloseReason, Sealed};
 use lobbyd_core::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
-use crate::codec;
+use self::writing::write_out;
 use crate::connection::{Connection, Connections, Phase};
 use crate::errands::{ErrandId, Errands};
 use crate::frame::HEADER_BYTES;
 use crate::lanes::{LaneReport, LanesReport};
 use crate::login::{LoginJob, Logins};
-use crate::outbox::{Flushed, Overflow};
+use crate::outbox::Flushed;
 use crate::pool::BufferPool;
 use crate::report::{Report, Traffic};
 use crate::seal::Sealer;
@@ -41,9 +41,6 @@ use crate::transport::Stream;
 const READ_BYTES: usize = 16 * 1024;
 /// The most bytes of a closed session that are read and dropped before its stream is closed (DESIGN section 4).
 const DISCARD_BYTES_MAX: usize = 64 * 1024;
-/// The most outboxes that are written before the system lane has its turn: a system call each, and there may be
-/// thousands.
-const WRITES_PER_TURN: u32 = 64;
 /// Slots beyond the sessions that are allowed: for connections that are being refused or closed.
 const SPARE_SLOTS: u32 = 1024;
 /// A deadline that is no later than this has waited for a timer or a busy machine.
@@ -51,9 +48,6 @@ const STALL_MIN: Duration = Duration::from_millis(250);
 /// The most connections that are being closed and may take their time over it: half of the spare slots, so that whoever
 /// is refused again and again takes neither all slots nor all file descriptors.
 const LINGERING_MAX: usize = SPARE_SLOTS as usize / 2;
-/// Room beyond the outbox's limit for the packet that says why the session is closed.
-const CLOSING_BYTES: usize = 64;
-
 /// The engine, the connections, and what carries one to the other.
 pub(crate) struct Hub<S> {
     engine: Engine,
@@ -281,30 +275,6 @@ impl<S: Stream> Hub<S> {
         if self.engine.is_draining() && self.connections.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Writes every outbox that has something new. The flusher's task polls this; it is woken once for a batch of
-    /// turns and runs after all the connections that were ready with it.
-    pub(crate) fn poll_flush(&mut self, context: &Context<'_>) {
-        remember(&mut self.flusher, context);
-        let mut dirty = mem::take(&mut self.dirty);
-        for (count, session) in (1..).zip(dirty.drain(..)) {
-            if let Some(connection) = self.connections.get_mut(session) {
-                connection.is_dirty = false;
-                if !connection.is_blocked {
-                    self.flush(session);
-                }
-            }
-            if count % WRITES_PER_TURN == 0 {
-                self.take_system_turn();
-            }
-        }
-        if self.dirty.is_empty() {
-            // Kept for its allocation.
-            self.dirty = dirty;
-        }
-        self.take_system_turn();
-        self.call_housekeeper();
-    }
-
     /// A turn for the system lane, if anything waits in it.
     fn take_system_turn(&mut self) {
         if !self.system.is_idle() {
@@ -334,21 +304,6 @@ impl<S: Stream> Hub<S> {
             && let Some(housekeeper) = self.housekeeper.take()
         {
             housekeeper.wake();
-        }
-    }
-
-    fn flush(&mut self, session: SessionId) {
-        let Some(connection) = self.connections.get_mut(session) else {
-            return;
-        };
-        match write_out(connection, &mut self.pool, &mut self.traffic) {
-            Ok(Flushed::All) => connection.is_blocked = false,
-            Ok(Flushed::Blocked) => {
-                connection.is_blocked = true;
-                // Its task waits for the transport to take more.
-                connection.wake();
-            }
-            Err(error) => self.break_connection(session, &error),
         }
     }
 
@@ -502,46 +457,6 @@ impl<S: Stream> Hub<S> {
         self.actions = actions;
     }
 
-    fn send(&mut self, to: SessionId, packet: &ServerPacket) {
-        let is_farewell = matches!(packet, ServerPacket::Closing { .. });
-        self.put(to, is_farewell, |outbox| codec::encode_server(packet, outbox));
-    }
-
-    fn broadcast(&mut self, to: &[SessionId], packet: &ServerPacket) {
-        let mut encoded = mem::take(&mut self.encoded);
-        encoded.clear();
-        codec::encode_server(packet, &mut encoded);
-        for session in to {
-            self.put(*session, false, |outbox| outbox.extend_from_slice(&encoded));
-        }
-        self.encoded = encoded;
-    }
-
-    /// Appends a frame to an outbox.
-    fn put(&mut self, to: SessionId, is_farewell: bool, write: impl FnOnce(&mut Vec<u8>)) {
-        let Some(connection) = self.connections.get_mut(to) else {
-            return;
-        };
-        if connection.is_overflowed && !is_farewell {
-            return;
-        }
-        let bytes_max = self.outbox_bytes_max + if is_farewell { CLOSING_BYTES } else { 0 };
-        match connection.outbox.append(&mut self.pool, bytes_max, write) {
-            Ok(()) => {
-                self.traffic.packets_out += 1;
-                if !connection.is_dirty {
-                    connection.is_dirty = true;
-                    self.dirty.push(to);
-                }
-            }
-            Err(Overflow) if is_farewell => error!(session = %to, "no room for the reason of a close"),
-            Err(Overflow) => {
-                connection.is_overflowed = true;
-                self.system.push(Input::OutboxFull { session: to });
-            }
-        }
-    }
-
     fn verify_login(&mut self, ticket: Ticket, user: UserName, secret: Sealed, presence: PresenceMode) {
         let secret = self.sealer.take(secret).expect("the engine asks in the step that brought the secret");
         let decision = self.logins.decide(LoginJob { ticket, user, secret, presence });
@@ -580,20 +495,6 @@ impl<S: Stream> Hub<S> {
     }
 }
 
-/// Writes as much of an outbox as the transport takes, and counts it.
-fn write_out<S: Stream>(
-    connection: &mut Connection<S>,
-    pool: &mut BufferPool,
-    traffic: &mut Traffic,
-) -> io::Result<Flushed> {
-    let before = connection.outbox.len();
-    let flushed = connection.outbox.flush(&mut connection.stream, pool);
-    let sent = (before - connection.outbox.len()) as u64;
-    connection.bytes_out += sent;
-    traffic.bytes_out += sent;
-    flushed
-}
-
 fn remember(place: &mut Option<Waker>, context: &Context<'_>) {
     match place {
         Some(waker) => waker.clone_from(context.waker()),
@@ -604,3 +505,4 @@ fn remember(place: &mut Option<Waker>, context: &Context<'_>) {
 mod reading;
 #[cfg(test)]
 mod tests;
+mod writing;

@@ -15,7 +15,7 @@
 //! What others can bring in any number has a share of each turn, so that no storm stops the packets: so many connects
 //! of each listener, commands, lost leases (`tasks.rs`), so many reads from Redis (`redis/guard.rs`).
 //!
-//! So at most the rest of one connection's budget, or so many writes of the flusher (`hub.rs`), comes between a system
+//! So at most the rest of one connection's budget, or so many writes of the flusher (`hub/writing.rs`), comes between a system
 //! input and its handling, however many connections have packets ready.
 //!
 //! Not promised is when a *socket* is looked at. tokio asks the system for readiness between the rounds of its

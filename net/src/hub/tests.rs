@@ -2,9 +2,12 @@ use std::cell::Cell;
 
 use lobbyd_core::config::Config;
 use lobbyd_core::input::{Account, Admin, WireFault};
+use lobbyd_core::packet::ServerPacket;
 use tokio::sync::oneshot;
 
+use super::writing::{CLOSING_BYTES, WRITES_PER_TURN};
 use super::*;
+use crate::codec;
 use crate::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
 
 /// A client that sends without end, a little at each look, and reads everything.
