@@ -8,13 +8,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::mem;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::task::{AbortHandle, spawn_local, unconstrained};
+
+use crate::stores::LocalFuture;
 
 /// The errands of what a node stands on, such as a link to Redis and the presence leases. They are there before the
 /// node and after it; in between the node runs them at the beginning of its turns
@@ -95,7 +96,7 @@ pub(crate) struct ErrandId(u64);
 
 struct Running {
     /// Not here while it is polled.
-    future: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    future: Option<LocalFuture<'static, ()>>,
     knock: Arc<Knock>,
     waker: Waker,
 }
@@ -109,7 +110,7 @@ impl ErrandList {
         let waker = Waker::from(Arc::clone(&knock));
         waker.wake_by_ref();
         // Without tokio's budget: an errand would spend that of whichever connection's task polls it.
-        let future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(unconstrained(future));
+        let future: LocalFuture<'static, ()> = Box::pin(unconstrained(future));
         self.running.borrow_mut().insert(id, Running { future: Some(future), knock, waker });
         id
     }
@@ -165,7 +166,7 @@ impl ErrandList {
     }
 
     /// An errand that is to be polled. One that was dropped or has ended may still be woken.
-    fn take(&self, id: ErrandId) -> Option<(Pin<Box<dyn Future<Output = ()>>>, Waker)> {
+    fn take(&self, id: ErrandId) -> Option<(LocalFuture<'static, ()>, Waker)> {
         let mut running = self.running.borrow_mut();
         let errand = running.get_mut(&id)?;
         // A swap, because a store could pass behind the first reads of the poll: a knock in between would be in vain, and
