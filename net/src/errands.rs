@@ -4,17 +4,20 @@
 //! Whoever wakes an errand, on whatever thread, lists it and rings a bell; a turn that hears no bell costs one test.
 //! Errands run in the order in which they were woken, so that a simulation repeats itself.
 
+mod bell;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use tokio::task::{AbortHandle, spawn_local, unconstrained};
 
+pub(crate) use self::bell::ErrandId;
+use self::bell::{Bell, Knock};
 use crate::stores::LocalFuture;
 
 /// The errands of what a node stands on, such as a link to Redis and the presence leases. They are there before the
@@ -90,10 +93,6 @@ pub(crate) struct ErrandList {
     called: Cell<Vec<ErrandId>>,
 }
 
-/// Names an errand; none of the same list has the name of another, ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ErrandId(u64);
-
 struct Running {
     /// Not here while it is polled.
     future: Option<LocalFuture<'static, ()>>,
@@ -106,7 +105,7 @@ impl ErrandList {
     pub(crate) fn begin(&self, future: impl Future<Output = ()> + 'static) -> ErrandId {
         let id = ErrandId(self.next.get());
         self.next.set(id.0 + 1);
-        let knock = Arc::new(Knock { id, is_listed: AtomicBool::new(false), bell: Arc::clone(&self.bell) });
+        let knock = Arc::new(Knock::new(id, Arc::clone(&self.bell)));
         let waker = Waker::from(Arc::clone(&knock));
         waker.wake_by_ref();
         // Without tokio's budget: an errand would spend that of whichever connection's task polls it.
@@ -130,12 +129,12 @@ impl ErrandList {
 
     /// Whether an errand was woken since the last run.
     pub(crate) fn is_called(&self) -> bool {
-        self.bell.is_rung.load(Ordering::Acquire)
+        self.bell.is_rung()
     }
 
     /// How many errands were woken since the last run.
     pub(crate) fn called(&self) -> usize {
-        self.bell.lock().woken.len()
+        self.bell.woken()
     }
 
     /// Polls every errand that was woken, once, and says how many were.
@@ -169,16 +168,13 @@ impl ErrandList {
     fn take(&self, id: ErrandId) -> Option<(LocalFuture<'static, ()>, Waker)> {
         let mut running = self.running.borrow_mut();
         let errand = running.get_mut(&id)?;
-        // A swap, because a store could pass behind the first reads of the poll: a knock in between would be in vain, and
-        // what it tells of not be seen.
-        errand.knock.is_listed.swap(false, Ordering::AcqRel);
+        errand.knock.is_heard();
         Some((errand.future.take()?, errand.waker.clone()))
     }
 
     /// Has this task woken once as soon as an errand is.
     pub(crate) fn remember(&self, waker: &Waker) {
-        let old = self.bell.lock().task.replace(waker.clone());
-        drop(old);
+        self.bell.remember(waker);
     }
 }
 
@@ -193,61 +189,6 @@ pub(crate) async fn next_turn() {
         Poll::Ready(())
     })
     .await
-}
-
-/// Says that errands were woken, and which.
-#[derive(Default)]
-struct Bell {
-    is_rung: AtomicBool,
-    list: Mutex<List>,
-}
-
-#[derive(Default)]
-struct List {
-    woken: Vec<ErrandId>,
-    /// The task that runs them if nobody else has a turn.
-    task: Option<Waker>,
-}
-
-impl Bell {
-    fn lock(&self) -> MutexGuard<'_, List> {
-        // No panic can come while it is locked.
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take_woken(&self, called: &mut Vec<ErrandId>) {
-        let mut list = self.lock();
-        mem::swap(&mut list.woken, called);
-        self.is_rung.store(false, Ordering::Release);
-    }
-}
-
-/// What wakes one errand.
-struct Knock {
-    id: ErrandId,
-    /// Whether it is on the bell's list already.
-    is_listed: AtomicBool,
-    bell: Arc<Bell>,
-}
-
-impl Wake for Knock {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.is_listed.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let mut list = self.bell.lock();
-        list.woken.push(self.id);
-        self.bell.is_rung.store(true, Ordering::Release);
-        let task = list.task.take();
-        drop(list);
-        if let Some(task) = task {
-            task.wake();
-        }
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions, Presence as PresenceMode};
-use lobbyd_core::id::{SessionId, Ticket};
+use lobbyd_core::id::{AskId, SessionId, Ticket};
 use lobbyd_core::input::Input;
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{CloseReason, Sealed};
@@ -24,8 +24,12 @@ use lobbyd_core::time::Instant;
 use tracing::{debug, info, warn};
 
 use self::writing::write_out;
+use crate::ask::AskReply;
 use crate::connection::{Connection, Connections, Phase};
 use crate::errands::{ErrandId, Errands};
+use crate::extension::Assembled;
+use crate::extension::middleware::Chain;
+use crate::extension::service::Services;
 use crate::frame::HEADER_BYTES;
 use crate::lanes::{LaneReport, LanesReport};
 use crate::login::{LoginJob, Logins};
@@ -51,6 +55,10 @@ const LINGERING_MAX: usize = SPARE_SLOTS as usize / 2;
 /// The engine, the connections, and what carries one to the other.
 pub(crate) struct Hub<S> {
     engine: Engine,
+    /// What every packet passes on its way to the engine.
+    chain: Chain,
+    /// What extensions may call.
+    services: Services,
     actions: Actions,
     connections: Connections<S>,
     /// What runs ahead of packets.
@@ -68,6 +76,9 @@ pub(crate) struct Hub<S> {
     logins: Logins,
     /// The logins that are being decided, at most one for each session.
     login_errands: BTreeMap<SessionId, ErrandId>,
+    /// Who waits for what the engine answers to a handle.
+    asks: BTreeMap<AskId, AskReply>,
+    last_ask: AskId,
     this: Weak<RefCell<Self>>,
     started_at: tokio::time::Instant,
     last_turn_at: Instant,
@@ -84,13 +95,16 @@ pub(crate) struct Hub<S> {
 }
 
 impl<S: Stream> Hub<S> {
-    pub(crate) fn new(engine: Engine, sealer: Sealer, logins: Logins) -> Rc<RefCell<Self>> {
+    pub(crate) fn new(assembled: Assembled, sealer: Sealer, logins: Logins) -> Rc<RefCell<Self>> {
+        let Assembled { engine, services, chain } = assembled;
         let config = engine.config();
         let (outbox_bytes_max, frame_bytes_max) = (config.outbox_bytes_max as usize, config.frame_bytes_max);
         let slots_max = config.sessions_max.saturating_add(SPARE_SLOTS);
         Rc::new_cyclic(|this| {
             RefCell::new(Self {
                 engine,
+                chain,
+                services,
                 actions: Actions::new(),
                 connections: Connections::new(slots_max),
                 system: SystemLane::new(),
@@ -104,6 +118,8 @@ impl<S: Stream> Hub<S> {
                 sealer,
                 logins,
                 login_errands: BTreeMap::new(),
+                asks: BTreeMap::new(),
+                last_ask: AskId(0),
                 this: this.clone(),
                 started_at: tokio::time::Instant::now(),
                 last_turn_at: Instant::ZERO,
@@ -395,6 +411,8 @@ impl<S: Stream> Hub<S> {
                     // Whoever asked may have gone.
                     let _ = reply.send(self.report());
                 }
+                SystemWork::Ask { ask, reply } => self.ask(now, &ask, reply),
+                SystemWork::Look(look) => look(&self.engine),
             }
         }
     }
@@ -451,6 +469,13 @@ impl<S: Stream> Hub<S> {
                 }
                 Action::ReleasePresence { ticket, user } => self.logins.release(*ticket, *user),
                 Action::Online { session, user } => self.went_online(*session, *user),
+                Action::CallService { ticket, service, request } => {
+                    self.call_service(*ticket, *service, request.clone());
+                }
+                Action::ExtensionFailed { extension, reason, panicked } => {
+                    self.extension_failed(*extension, reason, *panicked);
+                }
+                Action::Answer { ask, result } => self.answered(*ask, *result),
             }
         }
         actions.clear();
@@ -502,6 +527,7 @@ fn remember(place: &mut Option<Waker>, context: &Context<'_>) {
     }
 }
 
+mod extending;
 mod reading;
 #[cfg(test)]
 mod tests;

@@ -2,12 +2,26 @@
 //!
 //! Architecture invariant: nothing above `transport` knows whether it runs on tokio's sockets or on simulated ones.
 
+//! **Threads.** A node lives on one thread: hub, connections and stores are `Rc` and `!Send`, and turns never overlap.
+//! Three things are touched by other threads:
+//!
+//! - Errands of the hub may be woken from anywhere (a [`node::NodeHandle`] on another thread, a password that was hashed
+//!   elsewhere). That is an atomic and a lock of our own, in `errands/bell.rs`, and `tests/loom.rs` tries every order in
+//!   which threads can meet there.
+//! - [`node::NodeHandle`] and [`client`] are for any thread. They share state by tokio's channels, and the client's by one
+//!   lock that is never held across an await and never together with another: nothing that an order could break.
+//! - The subscriptions of [`redis`] are behind a lock because the `redis` crate asks for `Send`; only one thread takes it.
+//!
+//! Whoever computes for long (the daemon's password hashing) does it on threads of its own and answers by a channel.
+
 #![forbid(unsafe_code)]
 
+mod ask;
 pub mod client;
 pub mod codec;
 mod connection;
 mod errands;
+pub mod extension;
 pub mod frame;
 mod hub;
 mod lanes;
@@ -19,10 +33,12 @@ pub mod redis;
 mod report;
 mod seal;
 pub mod stores;
+mod sync;
 mod system;
 mod tasks;
 pub mod transport;
 
+pub use ask::{AskError, Message};
 pub use errands::Errands;
 pub use lanes::{Lane, LaneReport, LanesReport};
 pub use pool::PoolReport;

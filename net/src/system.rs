@@ -10,6 +10,7 @@ use std::task::Waker;
 use lobbyd_core::input::Input;
 use tokio::sync::oneshot;
 
+use crate::ask::{Ask, AskReply, Look};
 use crate::errands::{ErrandId, ErrandList, Errands};
 use crate::lanes::LaneReport;
 use crate::report::Report;
@@ -22,6 +23,10 @@ pub(crate) enum SystemWork<S> {
     Connection { stream: S, peer: SocketAddr },
     /// The operator asks how the node stands.
     Report { reply: oneshot::Sender<Report> },
+    /// A handle asks the engine for something.
+    Ask { ask: Ask, reply: AskReply },
+    /// A handle looks at the engine.
+    Look(Look),
 }
 
 /// Where errands put what they bring. Clones share it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lobbyd_core::name::UserName;
+use lobbyd_net::extension::Extensions;
 use lobbyd_net::node::{Node, NodeHandle, Parts};
 use lobbyd_net::{Errands, password_digest};
 use tokio::net::TcpListener;
@@ -55,6 +56,7 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
         room_key,
         accounts: stores.accounts.clone(),
         presence: stores.presence.clone().map(|presence| presence as _),
+        extensions: Extensions::new(),
     };
     let (node, handle) = Node::new(parts);
     let control = match &stores.embedded {

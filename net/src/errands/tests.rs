@@ -1,5 +1,6 @@
 use std::future::pending;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
 use std::thread;
 
 use tokio::sync::oneshot;

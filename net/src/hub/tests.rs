@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::writing::{CLOSING_BYTES, WRITES_PER_TURN};
 use super::*;
 use crate::codec;
+use crate::extension::Extensions;
 use crate::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
 
 /// A client that sends without end, a little at each look, and reads everything.
@@ -55,7 +56,7 @@ impl Accounts for Nobody {
 
 fn hub(config: Config) -> Rc<RefCell<Hub<Chatterbox>>> {
     let logins = Logins::new(Rc::new(Nobody), None, Duration::from_secs(5));
-    Hub::new(Engine::new(config, 1, Instant::ZERO), Sealer::new([1; 16]), logins)
+    Hub::new(Extensions::new().assemble(config, 1, Instant::ZERO), Sealer::new([1; 16]), logins)
 }
 
 fn accept(hub: &Rc<RefCell<Hub<Chatterbox>>>, sent: &Rc<Cell<usize>>) -> SessionId {

@@ -15,6 +15,7 @@ use lobbyd_core::limits::Rate;
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, Secret, ServerPacket};
 use lobbyd_net::codec::{decode_server, encode_client};
+use lobbyd_net::extension::Extensions;
 use lobbyd_net::frame::next_frame;
 use lobbyd_net::node::{Node, NodeHandle, Parts};
 use lobbyd_net::stores::{Accounts, LocalFuture, Presence, SecretBytes, Unavailable};
@@ -201,7 +202,8 @@ impl World {
         let rate = Rate::per_second(1_000_000, 1_000_000);
         let config = Config { flood: rate, connects_per_address: rate, ..Config::default() };
         let (door, clients) = mpsc::unbounded_channel();
-        let (node, handle) = Node::new(Parts { config, seed: 1, room_key: [1; 16], accounts, presence });
+        let (node, handle) =
+            Node::new(Parts { config, seed: 1, room_key: [1; 16], accounts, presence, extensions: Extensions::new() });
         let running = spawn_local(node.with_errands(errands).run(vec![Door(clients)]));
         Self { log: Log::default(), handle, logins, door, running }
     }
@@ -209,6 +211,15 @@ impl World {
     /// A client as the listener will accept it.
     pub(crate) fn client(&self, client: Client) -> Client {
         Client { log: self.log.clone(), ..client }
+    }
+
+    pub(crate) fn clear_log(&self) {
+        self.log.borrow_mut().clear();
+    }
+
+    /// What was sent to whom since the log was cleared.
+    pub(crate) fn sent(&self) -> Vec<(&'static str, ServerPacket)> {
+        self.log.borrow().clone()
     }
 
     pub(crate) fn connect(&self, client: Client) {

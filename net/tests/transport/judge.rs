@@ -87,7 +87,21 @@ impl Judge {
             }
             ServerPacket::Closing { reason } => view.closed = Some(*reason),
             ServerPacket::Welcome { .. } => {}
-            other => panic!("{} hears what nobody caused: {other:?}", client.name),
+            ServerPacket::Ping { .. }
+            | ServerPacket::Pong { .. }
+            | ServerPacket::GoAway { .. }
+            | ServerPacket::LogoutResponse { .. }
+            | ServerPacket::RoomListResponse { .. }
+            | ServerPacket::RoomCreateResponse { .. }
+            | ServerPacket::RoomLeaveResponse { .. }
+            | ServerPacket::DirectMessageResponse { .. }
+            | ServerPacket::KickResponse { .. }
+            | ServerPacket::DirectMessageNotify { .. }
+            | ServerPacket::Kicked { .. }
+            | ServerPacket::AnnounceNotify { .. }
+            | ServerPacket::CustomResponse { .. }
+            | ServerPacket::CustomNotify { .. }
+            | ServerPacket::NoticeNotify { .. } => panic!("{} hears what nobody caused: {packet:?}", client.name),
         }
     }
 
@@ -191,12 +205,14 @@ fn judge_traffic(clients: &[Client], is_slow_allowed: bool, report: &Report) {
     assert_eq!(report.traffic.bytes_out, written as u64, "bytes are counted wrongly");
 }
 
-/// The request that a packet answers.
+/// The request that a packet answers, of those that clients here ask.
 fn answered(packet: &ServerPacket) -> Option<RequestId> {
-    match packet {
-        ServerPacket::LoginResponse { request, .. }
-        | ServerPacket::RoomEnterResponse { request, .. }
-        | ServerPacket::RoomChatResponse { request, .. } => Some(*request),
-        _ => None,
+    if let ServerPacket::LoginResponse { request, .. }
+    | ServerPacket::RoomEnterResponse { request, .. }
+    | ServerPacket::RoomChatResponse { request, .. } = packet
+    {
+        Some(*request)
+    } else {
+        None
     }
 }

@@ -10,6 +10,7 @@ use lobbyd_core::limits::Rate;
 use lobbyd_core::name::UserName;
 use lobbyd_core::text::Text;
 use lobbyd_net::Report;
+use lobbyd_net::extension::Extensions;
 use lobbyd_net::node::{Node, NodeHandle, Parts};
 use lobbyd_net::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
 use tokio::sync::mpsc;
@@ -123,12 +124,13 @@ impl World {
             room_key: [1; 16],
             accounts,
             presence: None,
+            extensions: Extensions::new(),
         });
         let node = spawn_local(node.run(vec![Queue(queue)]));
         let mut clients = Vec::new();
         for ((sizes, window), name) in setup.wires.iter().zip(["ann", "bob", "cy", "dan"]) {
             let near = Near::new(sizes, *window);
-            connect.send(near.far()).ok().expect("the node listens");
+            assert!(connect.send(near.far()).is_ok(), "the node listens");
             // Of different lengths, so that a mix-up would be seen; long enough to fill an outbox.
             let text = |place| format!("{name} {place} {}", "x".repeat(place * 53 % 300));
             clients.push(Client::new(near, name, (0..setup.texts).map(text).collect()));

@@ -101,6 +101,8 @@ impl Settings {
                 lobby.room_password_failures_per_user_burst,
             ),
             bans_per_room_max: lobby.bans_per_room_max,
+            // What bounds extensions is said by the program that brings them.
+            ..Config::default()
         }
     }
 }

@@ -57,6 +57,13 @@ pub(super) fn file(setup: &Setup, place: &Place) -> Result<String, CannotDo> {
         empty_room_timeout,
         room_password_failures_per_user,
         bans_per_room_max,
+        // A daemon without extensions has no settings for them.
+        commands_waiting_max: _,
+        commands_waiting_per_session_max: _,
+        command_timeout: _,
+        service_calls_max: _,
+        service_timeout: _,
+        extension_deadlines_max: _,
     } = &setup.config;
     let mut file = File::default();
     if fixed_rooms.is_empty() {

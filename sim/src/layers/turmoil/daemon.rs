@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::redis_host;
 use super::seeds::Seeds;
 use crate::accounts::ListedAccounts;
+use crate::extend::Extend;
 use crate::layers::LEASE;
 use crate::network::{Network, SimulatedListener, SimulatedStream};
 use crate::scenario::{Setup, Store};
@@ -46,6 +47,7 @@ pub(super) struct Daemon {
     store: Store,
     network: Network,
     seeds: Seeds,
+    extend: Extend,
     starts: Cell<u32>,
     state: RefCell<State>,
     /// Until when its process does not run, in the simulation's time.
@@ -96,7 +98,7 @@ impl Stores {
 }
 
 impl Daemon {
-    pub(super) fn new(name: &str, setup: &Setup, network: Network, seeds: Seeds) -> Self {
+    pub(super) fn new(name: &str, setup: &Setup, network: Network, seeds: Seeds, extend: Extend) -> Self {
         let accounts = setup.accounts.iter().fold(ListedAccounts::new(), |accounts, account| {
             let known =
                 Account { nickname: account.nickname.as_deref().map(Text::new), administrator: account.administrator };
@@ -111,6 +113,7 @@ impl Daemon {
             store: setup.store,
             network,
             seeds,
+            extend,
             starts: Cell::new(0),
             state: RefCell::new(State::Starting),
             stalled_until: Cell::default(),
@@ -143,6 +146,7 @@ impl Daemon {
             room_key,
             accounts: stores.accounts.clone(),
             presence: presence.clone().map(|presence| presence as Rc<dyn Presence>),
+            extensions: self.extend.make_with_stand_ins(seeds.number("stand-ins")),
         });
         let listener = OneAddress(SimulatedListener::bind_on(&self.network, PORT).await?);
         self.state.replace(State::Runs { handle, stores: stores.clone() });
