@@ -38,6 +38,8 @@ pub struct ScenarioReport {
     pub rooms: usize,
     /// Bytes of a text.
     pub text_bytes: usize,
+    /// Where the users of lobbyd are.
+    pub accounts: &'static str,
     /// One for each server; the others are compared with the first.
     pub targets: Vec<TargetReport>,
 }
@@ -100,6 +102,7 @@ impl Report {
                 clients: load.clients,
                 rooms: load.rooms.sizes(load.clients).len(),
                 text_bytes: load.text_bytes,
+                accounts: scenario.accounts().about(),
                 targets: targets.clone(),
             }
         });

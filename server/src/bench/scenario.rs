@@ -53,6 +53,18 @@ pub enum Accounts {
     Token,
 }
 
+impl Accounts {
+    /// The same, for the report.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Cheap => "users in the embedded store, argon2id with 128 KiB and 1 pass",
+            Self::Argon2 => "users in the embedded store, argon2id with 19 MiB and 2 passes",
+            Self::Token => "users in Redis, with tokens",
+        }
+    }
+}
+
 impl Scenario {
     /// All, in the order in which they are shown.
     pub const ALL: [Self; 14] = [

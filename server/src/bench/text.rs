@@ -60,8 +60,8 @@ pub(super) fn about(report: &Report) -> Vec<String> {
 }
 
 pub(super) fn heading(scenario: &ScenarioReport) -> String {
-    let ScenarioReport { name, about, clients, rooms, text_bytes, .. } = scenario;
-    format!("{name} ({about}; {clients} clients, {rooms} rooms, texts of {text_bytes} bytes)")
+    let ScenarioReport { name, about, clients, rooms, text_bytes, accounts, targets: _ } = scenario;
+    format!("{name} ({about}; {clients} clients, {rooms} rooms, texts of {text_bytes} bytes; {accounts})")
 }
 
 fn table(scenario: &ScenarioReport) -> String {

@@ -12,6 +12,9 @@ use anyhow::{Context, anyhow};
 use super::child::Child;
 use crate::bench::target::Target;
 
+/// The file with the message of the day, which InspIRCd does not start without.
+const MOTD: &str = "motd";
+
 /// Starts it in `folder`, and waits until it listens.
 pub(super) fn start(target: &Target, folder: &Path) -> anyhow::Result<(Child, SocketAddr)> {
     let name = target.foreign_program().context("it is no server of others")?;
@@ -47,6 +50,7 @@ pub(super) fn start(target: &Target, folder: &Path) -> anyhow::Result<(Child, So
             command.arg("-n").arg("-f").arg(&file);
         }
         Target::Inspircd => {
+            fs::write(folder.join(MOTD), "hello\n").context("the temporary folder cannot be written")?;
             write(inspircd_configuration(port, folder))?;
             command.args(["--nofork", "--nopid", "--runasroot", "--config"]).arg(&file);
         }
@@ -111,7 +115,7 @@ fn inspircd_configuration(port: u16, folder: &Path) -> String {
          <performance netbuffersize=\"65534\" somaxconn=\"4096\" softlimit=\"20000\" clonesonconnect=\"no\" \
          timeskipwarn=\"0s\">\n\
          <path configdir=\"{folder}\" datadir=\"{folder}\" logdir=\"{folder}\" runtimedir=\"{folder}\">\n\
-         <files motd=\"{folder}/none\">\n\
+         <files motd=\"{folder}/{MOTD}\">\n\
          <log method=\"stderr\" type=\"* -USERINPUT -USEROUTPUT\" level=\"error\" target=\"\">\n"
     )
 }

@@ -105,6 +105,7 @@ fn configuration(load: &Load) -> String {
     format!(
         "rooms = []\n\
          [server]\nlisten = \"127.0.0.1:0\"\nstore = \"embedded\"\ndrain_timeout = \"0s\"\n\
+         [session]\nlogin_timeout = \"60s\"\nlogin_grace = \"120s\"\n\
          [lobby]\nopen_rooms_max = {rooms}\nrooms_max = {rooms}\nroom_members_max = {members}\n\
          [limits]\nsessions_max = {sessions}\nsessions_per_address_max = {sessions}\nusers_max = {sessions}\n\
          outbox_bytes_max = {outbox}\n{LIFTED}"
