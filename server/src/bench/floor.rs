@@ -16,8 +16,8 @@ use super::protocol::floor::{ENTER, LEAVE, PAYLOAD_MAX, SAID, SAY, put};
 /// What the floor prints before its address when it listens.
 pub(crate) const LISTENING: &str = "listening on ";
 
-/// A client that lets more than this wait is dropped.
-const OUTBOX_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A client that lets more than this wait is dropped. The same as in lobbyd.
+const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 /// Room for one read.
 const SCRATCH_BYTES: usize = 256 * 1024;
 /// Events taken from the kernel in one round.
@@ -120,10 +120,7 @@ impl Floor {
 
     fn read(&mut self, index: usize) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        loop {
-            let Some(client) = &mut self.clients[index] else {
-                break;
-            };
+        while let Some(client) = &mut self.clients[index] {
             let carried = client.carry.len();
             if scratch.len() < carried + SCRATCH_BYTES {
                 scratch.resize(carried + SCRATCH_BYTES, 0);

@@ -85,10 +85,10 @@ pub(super) fn curves(title: &str, curves: &[Curve]) -> String {
         let _ = write!(
             out,
             "<line x1=\"{at:.1}\" y1=\"40\" x2=\"{at:.1}\" y2=\"{:.1}\" class=\"grid\"/>\
-             <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+             <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{share:.*} %</text>",
             40.0 + plot_height,
             58.0 + plot_height,
-            format!("{share:.*} %", (nines as usize).saturating_sub(2))
+            (nines as usize).saturating_sub(2)
         );
     }
     for decade in lowest as i32..=highest as i32 {

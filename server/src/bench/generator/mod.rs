@@ -30,7 +30,7 @@ const SCRATCH_BYTES: usize = 256 * 1024;
 /// Events taken from the kernel in one round.
 const EVENTS: usize = 1024;
 /// Clients that connect and log in at the same time, so that no server's queue of connects overflows.
-const OPENING_MAX: usize = 64;
+const OPENING_MAX: usize = 32;
 /// No progress for so long, while clients come in, is a failure.
 const JOIN_PATIENCE: Duration = Duration::from_secs(20);
 /// What is still under way at the end is waited for until nothing has come for so long.
@@ -397,13 +397,9 @@ impl<P: Protocol> Generator<P> {
     fn done(&mut self, index: usize, entered: Option<u64>) -> anyhow::Result<()> {
         let role = self.clients[index].role;
         match self.clients[index].stage {
-            Stage::Opening if role == Role::Reconnector => {
-                self.tally.counts.connects += 1;
-                self.clients[index].drop_connection();
-                if self.is_driving {
-                    self.connect(index)?;
-                }
-            }
+            Stage::Opening if role == Role::Reconnector && P::GREETS => self.reconnect(index)?,
+            // What does not greet has to answer something, else more is asked of it than it can have noticed.
+            Stage::Entering if role == Role::Reconnector => self.reconnect(index)?,
             Stage::Opening => {
                 self.clients[index].tell(index, &mut self.dirty, |_, out| self.protocol.hello(out));
                 if P::LOGS_IN { self.log_in(index) } else { self.enter(index) }
@@ -432,6 +428,12 @@ impl<P: Protocol> Generator<P> {
             Stage::Absent | Stage::Connecting | Stage::Settled => {}
         }
         Ok(())
+    }
+
+    fn reconnect(&mut self, index: usize) -> anyhow::Result<()> {
+        self.tally.counts.connects += 1;
+        self.clients[index].drop_connection();
+        if self.is_driving { self.connect(index) } else { Ok(()) }
     }
 
     fn count_settled(&mut self, index: usize) {

@@ -11,15 +11,13 @@ use crate::stores::embedded::EmbeddedAccounts;
 use crate::stores::hasher::HashParameters;
 use crate::stores::hashing::HashPool;
 
-/// Memory in KiB and passes of a hash that takes no time to speak of.
-pub(super) const CHEAP: (u32, u32) = (128, 1);
-/// Those of lobbyd's defaults.
-pub(super) const DEFAULT: (u32, u32) = (19 * 1024, 2);
-
 /// Makes the embedded store. All users have one hash, so that making it does not take as long as the bench.
-pub(super) fn fill_embedded(data: &Path, users: &[String], secret: &str, hash: (u32, u32)) -> anyhow::Result<()> {
-    let (memory_kib, passes) = hash;
-    let parameters = HashParameters::new(memory_kib, passes, 1).context("the parameters of the hash cannot hold")?;
+pub(super) fn fill_embedded(
+    data: &Path,
+    users: &[String],
+    secret: &str,
+    parameters: HashParameters,
+) -> anyhow::Result<()> {
     let pool = HashPool::new(1, 1, parameters).context("the thread that hashes cannot be started")?;
     let accounts = EmbeddedAccounts::open(data, pool).context("the accounts cannot be made")?;
     let names = users.iter().map(|user| user.parse().with_context(|| format!("no user can be called {user:?}")));

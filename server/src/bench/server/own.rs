@@ -1,6 +1,5 @@
 //! lobbyd and the floor, started from a program of this package.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,6 +14,8 @@ use crate::bench::load::Load;
 use crate::bench::options::Options;
 use crate::bench::processors::Processors;
 use crate::bench::scenario::{Accounts, Scenario};
+use crate::config::{Flag, Settings, Sources};
+use crate::stores::open::hash_parameters;
 
 /// Settings that lift what bounds a client above any load: the checks still run.
 const LIFTED: &str = "\
@@ -32,8 +33,8 @@ text_bytes_max = 8192
 
 /// Connections beyond those of the load.
 const SPARE_SESSIONS: u32 = 1000;
-/// The least that an outbox may hold. In a saturated room all that is under way may wait for one member.
-const OUTBOX_BYTES: u64 = 8 * 1024 * 1024;
+/// What an outbox may hold, as by default: more than all that is under way in a room of ten.
+const OUTBOX_BYTES: u64 = 1024 * 1024;
 /// What a member takes in the list of a room's members, and half an outbox must hold the list.
 const MEMBER_BYTES: u64 = 512;
 
@@ -52,23 +53,25 @@ pub(super) fn start(
     let mut toml = configuration(load);
     match scenario.accounts() {
         Accounts::Cheap => {
-            toml += "[accounts]\nargon2_memory = \"128KiB\"\nargon2_iterations = 1\nhash_queue_max = 65536\n";
-            accounts::fill_embedded(&data, &users, &options.secret, accounts::CHEAP)?;
+            toml += "[accounts]\nargon2_memory = \"128KiB\"\nargon2_iterations = 1\nhash_queue_max = 65536\n"
         }
-        Accounts::Argon2 => {
-            toml += "[accounts]\nhash_queue_max = 65536\n";
-            accounts::fill_embedded(&data, &users, &options.secret, accounts::DEFAULT)?;
-        }
+        Accounts::Argon2 => toml += "[accounts]\nhash_queue_max = 65536\n",
         Accounts::Token => {
             let (child, address) = super::foreign::start_redis(folder)?;
             accounts::fill_tokens(address, &users, &options.secret)?;
-            writeln!(toml, "[redis]\nauth = \"token\"")?;
+            toml += "[redis]\nauth = \"token\"\n";
             toml = toml.replace("store = \"embedded\"", &format!("store = \"redis://{address}/\""));
             helper = Some(child);
         }
     }
     let file = folder.join("lobbyd.toml");
     fs::write(&file, toml).context("the temporary folder cannot be written")?;
+    if scenario.accounts() != Accounts::Token {
+        let flag = |(key, value): &(String, String)| Flag { name: "--set", key: key.clone(), value: value.clone() };
+        let flags = options.settings.iter().map(flag).collect();
+        let settings = Settings::load(&Sources { file: Some(file.clone()), environment: Vec::new(), flags })?;
+        accounts::fill_embedded(&data, &users, &options.secret, hash_parameters(&settings)?)?;
+    }
     let mut command = Command::new(program);
     command.arg("serve").arg("--config").arg(&file).arg("--data").arg(&data).args([
         "--log-format",
@@ -115,7 +118,6 @@ fn configuration(load: &Load) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Settings, Sources};
 
     #[test]
     fn every_scenario_has_a_configuration_that_serves() {
