@@ -84,6 +84,8 @@ enum Peer {
 enum Format {
     /// Tables for a terminal
     Text,
+    /// One table, for a README
+    Markdown,
     /// Everything, for programs
     Json,
     /// A page with plots
@@ -97,6 +99,7 @@ pub(super) fn run(arguments: BenchArguments) -> anyhow::Result<Exit> {
     let report = watched(&options)?;
     let text = match format {
         Format::Text => bench::text(&report),
+        Format::Markdown => bench::markdown(&report),
         Format::Json => report.json(),
         Format::Html => bench::html(&report),
     };
