@@ -6,9 +6,11 @@ use core::ops::Range;
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{SessionId, Ticket};
+use crate::command::CommandName;
+use crate::data::Data;
+use crate::id::{AskId, CallTicket, SessionId, Ticket};
 use crate::name::UserName;
-use crate::packet::{CloseReason, Sealed, ServerPacket};
+use crate::packet::{CloseReason, Code, Sealed, ServerPacket};
 use crate::text::Text;
 
 /// One door out: an effect, as a plain value. The driver carries actions out in their order.
@@ -60,6 +62,32 @@ pub enum Action {
         session: SessionId,
         /// Who logged in; absent when the user has logged out and the session goes on.
         user: Option<UserName>,
+    },
+    /// Ask a service. Answer with `Input::ServiceReply`, whatever happens.
+    CallService {
+        /// Comes back with the reply.
+        ticket: CallTicket,
+        /// Which service.
+        service: CommandName,
+        /// What it is asked.
+        request: Data,
+    },
+    /// An extension broke down in what it was asked to do, and nothing of that was done. For the log; and if it
+    /// panicked, `Input::DisableExtension` has to follow at once.
+    ExtensionFailed {
+        /// Which.
+        extension: CommandName,
+        /// What it says about that.
+        reason: Text,
+        /// Whether it panicked.
+        panicked: bool,
+    },
+    /// What came of something that the operator asked for.
+    Answer {
+        /// The name that the driver gave it.
+        ask: AskId,
+        /// How many sessions or rooms it concerned, or why nothing was done.
+        result: Result<u32, Code>,
     },
 }
 
@@ -150,19 +178,25 @@ impl Actions {
         self.push(Action::Send { to, packet });
     }
 
-    /// Sends `packet` to everybody that `to` names; to nobody is no action.
-    pub(crate) fn broadcast(&mut self, to: impl Iterator<Item = SessionId>, packet: impl FnOnce() -> ServerPacket) {
+    /// Sends `packet` to everybody that `to` names, and says how many they are; to nobody is no action.
+    pub(crate) fn broadcast(
+        &mut self,
+        to: impl Iterator<Item = SessionId>,
+        packet: impl FnOnce() -> ServerPacket,
+    ) -> u32 {
         let Range { start, end } = {
             let start = self.recipients.len();
             self.recipients.extend(to);
             start..self.recipients.len()
         };
         if start == end {
-            return;
+            return 0;
         }
         // Bounded by the number of sessions, which is a `u32`, times the few broadcasts of a turn.
         let index = |place: usize| u32::try_from(place).expect("a turn names fewer than 2^32 recipients");
-        self.push(Action::Broadcast { to: Recipients { start: index(start), end: index(end) }, packet: packet() });
+        let to = Recipients { start: index(start), end: index(end) };
+        self.push(Action::Broadcast { to, packet: packet() });
+        to.end - to.start
     }
 
     /// A text that lives as long as somebody holds it, without an allocation of its own.

@@ -60,7 +60,7 @@ impl Engine {
         }
     }
 
-    fn message<'a>(&self, text: RawText<'a>) -> Result<&'a str, Code> {
+    pub(crate) fn message<'a>(&self, text: RawText<'a>) -> Result<&'a str, Code> {
         check_message(text, self.config.text_bytes_max).map_err(|error| match error {
             TextError::Empty => Code::TextEmpty,
             TextError::TooLong => Code::TextTooLong,

@@ -1,6 +1,6 @@
 //! The engine's parts must fit together: what a restored snapshot is asked, and tests ask after every step.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::deadline::Deadline;
 use crate::engine::{Engine, SILENT_INTERVALS_MAX};
@@ -25,6 +25,8 @@ impl Engine {
         self.check_sessions()?;
         self.lobby.check(&self.config)?;
         self.check_rooms()?;
+        self.extensions.check(&self.config)?;
+        self.check_waiting()?;
         self.check_deadlines()?;
         let remembered = self.attempts.remembered().max(self.connects.len());
         fits(remembered <= self.config.remembered_max as usize, "more attempts are remembered than allowed")
@@ -94,6 +96,17 @@ impl Engine {
         Ok(())
     }
 
+    fn check_waiting(&self) -> Result<(), &'static str> {
+        let mut counts = BTreeMap::new();
+        for session in self.extensions.waiting_sessions() {
+            fits(self.sessions.online(session).is_ok(), "a command waits of nobody who is online")?;
+            *counts.entry(session).or_insert(0_u32) += 1;
+        }
+        let most = counts.into_values().max().unwrap_or(0);
+        let most_max = self.config.commands_waiting_per_session_max;
+        fits(most <= most_max, "more commands of a session wait than allowed")
+    }
+
     fn check_deadlines(&self) -> Result<(), &'static str> {
         let mut armed = 0;
         let mut check = |at, deadline| {
@@ -123,6 +136,9 @@ impl Engine {
         }
         if let Some(at) = self.drain.and_then(|drain| drain.end_at) {
             check(at, Deadline::DrainEnd)?;
+        }
+        for (at, deadline) in self.extensions.deadlines() {
+            check(at, deadline)?;
         }
         fits(armed == self.deadlines.len(), "a deadline is armed for nobody")
     }

@@ -82,6 +82,18 @@ pub enum Code {
     UserUnknown,
     /// A room holds as many bans as it may; the member was not kicked.
     BansFull,
+    /// No extension of this server knows the command.
+    CommandUnknown,
+    /// The user logged out before the command was answered.
+    CommandCancelled,
+    /// The extension behind the command broke down, gave no answer, or not in time.
+    ExtensionFailed,
+    /// As many commands wait for their answer as the server allows; try again later.
+    ExtensionBusy,
+    /// The rules of this server do not allow the text.
+    TextRefused,
+    /// One asks for this too quickly; wait before the next one. The connection stays.
+    OverBudget,
 }
 
 /// Why a connection was closed. All but [`CloseReason::Disconnected`] are told to the client.
@@ -189,6 +201,12 @@ impl fmt::Display for Code {
             Self::NotAllowed => "you may not do that",
             Self::UserUnknown => "no such user is there",
             Self::BansFull => "the room holds as many bans as it may",
+            Self::CommandUnknown => "there is no such command",
+            Self::CommandCancelled => "the command was cancelled",
+            Self::ExtensionFailed => "the extension behind the command failed",
+            Self::ExtensionBusy => "too many commands wait for an answer: try again later",
+            Self::TextRefused => "the rules of this server do not allow the text",
+            Self::OverBudget => "you ask for this too quickly: wait before the next one",
         })
     }
 }

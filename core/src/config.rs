@@ -73,6 +73,18 @@ pub struct Config {
     pub room_password_failures_per_user: Rate,
     /// The most bans that one room holds.
     pub bans_per_room_max: u32,
+    /// The most commands that wait for an extension's answer.
+    pub commands_waiting_max: u32,
+    /// The most of these that one session waits for.
+    pub commands_waiting_per_session_max: u32,
+    /// How long a command may wait for an extension's answer.
+    pub command_timeout: Duration,
+    /// The most calls of services that are under way.
+    pub service_calls_max: u32,
+    /// How long a call of a service may be under way.
+    pub service_timeout: Duration,
+    /// The most deadlines that one extension has set.
+    pub extension_deadlines_max: u32,
 }
 
 /// A room of the configuration: it exists from the start and is never cleaned up.
@@ -131,6 +143,12 @@ impl Default for Config {
             empty_room_timeout: Duration::from_secs(60),
             room_password_failures_per_user: Rate::per_minute(6, 5),
             bans_per_room_max: 256,
+            commands_waiting_max: 1_000,
+            commands_waiting_per_session_max: 8,
+            command_timeout: Duration::from_secs(60),
+            service_calls_max: 256,
+            service_timeout: Duration::from_secs(5),
+            extension_deadlines_max: 10_000,
         }
     }
 }
@@ -139,6 +157,8 @@ impl Default for Config {
 pub(crate) const USER_BYTES_MAX: u32 = 9 + (1 + USER_NAME_MAX as u32) + (1 + 1 + NICKNAME_BYTES_MAX);
 /// The most bytes that a packet's fixed fields take, with room to spare.
 pub(crate) const PACKET_HEAD_BYTES_MAX: u32 = 128;
+/// The most bytes in the words with which an extension says no.
+pub const ERROR_MESSAGE_BYTES_MAX: u32 = 256;
 /// The fewest bytes that a frame's limit may be: `Welcome`, a page with one room and a list with one user all fit.
 pub const FRAME_BYTES_MIN: u32 = 1024;
 /// The most bytes that a frame's limit may be.
@@ -175,6 +195,8 @@ impl Config {
         within("login_grace", self.login_grace, instant, day)?;
         within("login_timeout", self.login_timeout, instant, day)?;
         within("empty_room_timeout", self.empty_room_timeout, Duration::ZERO, day)?;
+        within("command_timeout", self.command_timeout, instant, day)?;
+        within("service_timeout", self.service_timeout, instant, day)?;
 
         let sessions_limit = 10_000_000;
         within("sessions_max", self.sessions_max, 1, sessions_limit)?;
@@ -206,7 +228,18 @@ impl Config {
         within("open_rooms_max", self.open_rooms_max, 0, sessions_limit)?;
         within("rooms_per_user_max", self.rooms_per_user_max, 0, sessions_limit)?;
         within("bans_per_room_max", self.bans_per_room_max, 0, 1_000_000)?;
+        within("commands_waiting_max", self.commands_waiting_max, 0, sessions_limit)?;
+        within("commands_waiting_per_session_max", self.commands_waiting_per_session_max, 0, sessions_limit)?;
+        within("service_calls_max", self.service_calls_max, 0, sessions_limit)?;
+        within("extension_deadlines_max", self.extension_deadlines_max, 0, sessions_limit)?;
         self.validate_fixed_rooms()
+    }
+
+    /// The most bytes of data in what an extension answers or says: beside it, the fixed fields and the words of a
+    /// refusal fit into a frame.
+    #[must_use]
+    pub fn data_bytes_max(&self) -> u32 {
+        self.frame_bytes_max - PACKET_HEAD_BYTES_MAX - ERROR_MESSAGE_BYTES_MAX
     }
 
     fn validate_fixed_rooms(&self) -> Result<(), ConfigError> {

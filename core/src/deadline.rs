@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{RoomNumber, SessionId};
+use crate::id::{CallTicket, RoomNumber, SessionId};
 use crate::time::Instant;
 
 /// What is to be looked at when its moment has come. Deadlines of the same moment fire in the order of this type.
@@ -21,6 +21,12 @@ pub(crate) enum Deadline {
     DrainSession(SessionId),
     /// The drain is over.
     DrainEnd,
+    /// An extension has kept a command for too long without an answer.
+    Command(SessionId, u64),
+    /// A service has not answered.
+    ServiceCall(CallTicket),
+    /// A deadline that the extension in this place has set for itself, by its key.
+    Extension(u32, u64),
 }
 
 /// Armed deadlines. Whoever arms one remembers its moment, so that it can be disarmed exactly: nothing stale stays.

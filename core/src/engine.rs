@@ -1,6 +1,5 @@
 //! The engine: one door in, one door out, and what happens between them in a definite order.
 
-use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -11,6 +10,7 @@ use crate::config::Config;
 use crate::deadline::{Deadline, Deadlines};
 use crate::digest;
 use crate::drain::Drain;
+use crate::extension::{Extensions, Handlers};
 use crate::id::SessionId;
 use crate::input::{Admin, Input};
 use crate::limits::{AddressKey, Budget, Remembered, cost};
@@ -19,6 +19,7 @@ use crate::login::Attempts;
 use crate::packet::{ClientPacket, CloseReason, Code, LeaveCause, PROTOCOL_VERSION, Sealed, ServerPacket};
 use crate::random::Random;
 use crate::session::{Session, Sessions, State, Users};
+pub use crate::snapshot::{RestoreError, Snapshot};
 use crate::time::{Instant, millis};
 
 /// The room server's whole behaviour.
@@ -38,6 +39,7 @@ pub struct Engine {
     pub(crate) deadlines: Deadlines,
     pub(crate) drain: Option<Drain>,
     pub(crate) connects: Remembered<AddressKey>,
+    pub(crate) extensions: Extensions,
 }
 
 /// How many of what there are.
@@ -55,6 +57,10 @@ pub struct Counts {
     pub members: u32,
     /// Armed deadlines.
     pub deadlines: u32,
+    /// Commands that wait for an extension's answer.
+    pub commands_waiting: u32,
+    /// Calls of services that are under way.
+    pub service_calls: u32,
 }
 
 impl Engine {
@@ -64,6 +70,15 @@ impl Engine {
     /// If the configuration cannot hold: [`Config::validate`] says so beforehand.
     #[must_use]
     pub fn new(config: Config, seed: u64, now: Instant) -> Self {
+        Self::with_extensions(config, seed, now, Handlers::default())
+    }
+
+    /// An engine without sessions, with handlers of custom commands.
+    ///
+    /// # Panics
+    /// As [`Engine::new`].
+    #[must_use]
+    pub fn with_extensions(config: Config, seed: u64, now: Instant, handlers: Handlers) -> Self {
         if let Err(error) = config.validate() {
             panic!("the configuration was not validated: {error}");
         }
@@ -80,6 +95,7 @@ impl Engine {
             deadlines: Deadlines::default(),
             drain: None,
             connects: Remembered::default(),
+            extensions: Extensions::new(handlers, seed),
         }
     }
 
@@ -97,7 +113,8 @@ impl Engine {
         self.handle_timeout(now, actions);
         match input {
             Input::Connected { session, address } => self.connected(session, address, actions),
-            Input::Received { session, packet } => self.received(session, &packet, actions),
+            Input::Received { session, packet } => self.received(session, &packet, None, actions),
+            Input::Stopped { session, packet, code } => self.received(session, &packet, Some(code), actions),
             Input::Malformed { session, fault } => self.close(session, fault.close_reason(), actions),
             Input::Disconnected { session } => self.close(session, CloseReason::Disconnected, actions),
             Input::OutboxFull { session } => self.close(session, CloseReason::SlowConsumer, actions),
@@ -109,7 +126,14 @@ impl Engine {
             Input::Admin(Admin::Stop) => self.stop(actions),
             Input::Admin(Admin::CloseUser { user }) => self.close_user_and_logins(user, actions),
             Input::Admin(Admin::Announce { text }) => self.announce(text, actions),
+            Input::Admin(Admin::NotifyUser { ask, user, notice }) => self.notify_user(ask, user, notice, actions),
+            Input::Admin(Admin::NotifyRoom { ask, room, notice }) => self.notify_room(ask, room, notice, actions),
+            Input::Admin(Admin::Kick { ask, room, user, ban }) => self.operator_kick(ask, room, user, ban, actions),
+            Input::Admin(Admin::CleanUpEmptyRooms { ask }) => self.clean_up_empty_rooms(ask, actions),
+            Input::ServiceReply { ticket, result } => self.service_reply(ticket, result, actions),
+            Input::DisableExtension { extension } => self.disable_extension(extension, actions),
         }
+        self.tell_extensions(actions);
     }
 
     /// Fires the deadlines that are due by `now`, in the order of their moments.
@@ -122,7 +146,11 @@ impl Engine {
                 Deadline::EmptyRoom(room) => self.empty_room_due(room),
                 Deadline::DrainSession(session) => self.drain_session_due(session, actions),
                 Deadline::DrainEnd => self.drain_end_due(actions),
+                Deadline::Command(session, serial) => self.command_due(session, serial, actions),
+                Deadline::ServiceCall(ticket) => self.service_call_due(ticket, actions),
+                Deadline::Extension(place, key) => self.extension_due(place, key, actions),
             }
+            self.tell_extensions(actions);
         }
     }
 
@@ -149,6 +177,8 @@ impl Engine {
             members: self.lobby.member_count(),
             // Bounded by a few per session and room.
             deadlines: self.deadlines.len() as u32,
+            commands_waiting: self.extensions.waiting_count(),
+            service_calls: self.extensions.call_count(),
         }
     }
 
@@ -226,7 +256,14 @@ impl Engine {
             .map_err(|_| CloseReason::ConnectRate)
     }
 
-    fn received(&mut self, id: SessionId, packet: &ClientPacket<'_, Sealed>, actions: &mut Actions) {
+    /// `stopped` is the code with which middleware wants the packet to be refused.
+    fn received(
+        &mut self,
+        id: SessionId,
+        packet: &ClientPacket<'_, Sealed>,
+        stopped: Option<Code>,
+        actions: &mut Actions,
+    ) {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
@@ -250,7 +287,11 @@ impl Engine {
             return;
         }
         // One place turns a rejection into a reply.
-        match self.dispatch(id, packet, actions) {
+        let result = match stopped.filter(|_| packet.request().is_some()) {
+            Some(code) => self.check_turn(id, packet).and(Err(code.into())),
+            None => self.dispatch(id, packet, actions),
+        };
+        match result {
             Ok(()) => {}
             Err(Rejection::Answer(code)) => {
                 let refusal = packet.refusal(code).expect("only a request is answered with a code");
@@ -292,6 +333,9 @@ impl Engine {
             }
             ClientPacket::KickRequest { request, room, user, ban } => {
                 self.kick(id, request, room, user, ban, actions)?;
+            }
+            ClientPacket::CustomCommand { request, command_type, parameters, timestamp } => {
+                self.custom_command(id, request, command_type, parameters, timestamp, actions)?;
             }
         }
         Ok(())
@@ -369,7 +413,7 @@ impl Engine {
         }
     }
 
-    /// While the server itself did not run, nobody could be heard, log in, or get a verdict: what waits for that
+    /// While the server itself did not run, nobody could be heard, log in, or get a verdict or an answer: what waits for that
     /// waits so much longer.
     fn stalled(&mut self, now: Instant, gap: Duration) {
         self.advance(now);
@@ -382,6 +426,7 @@ impl Engine {
                 self.deadlines.arm(later_at, Deadline::Login(session.id));
             }
         }
+        self.extensions.stalled(gap, &mut self.deadlines);
     }
 }
 
@@ -410,63 +455,5 @@ impl From<Code> for Rejection {
 impl From<CloseReason> for Rejection {
     fn from(reason: CloseReason) -> Self {
         Self::Close(reason)
-    }
-}
-
-/// The layout of a snapshot; raised whenever the state's layout changes.
-const SNAPSHOT_VERSION: u32 = 1;
-
-/// The engine's whole state, to be stored in any format that serde knows.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Snapshot {
-    version: u32,
-    engine: Engine,
-}
-
-/// Why a snapshot is not taken up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RestoreError {
-    /// It has another layout than this build's.
-    Version {
-        /// The snapshot's.
-        found: u32,
-        /// This build's.
-        expected: u32,
-    },
-    /// Its parts do not fit together: it was damaged or made by hand.
-    Inconsistent(&'static str),
-}
-
-impl fmt::Display for RestoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Version { found, expected } => {
-                write!(f, "the snapshot has layout {found}, this build reads layout {expected}")
-            }
-            Self::Inconsistent(what) => write!(f, "the snapshot is damaged: {what}"),
-        }
-    }
-}
-
-impl core::error::Error for RestoreError {}
-
-impl Engine {
-    /// A copy of the whole state.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot { version: SNAPSHOT_VERSION, engine: self.clone() }
-    }
-
-    /// Goes on where a snapshot was taken.
-    ///
-    /// # Errors
-    /// When the snapshot is of another layout or its parts do not fit together.
-    pub fn restore(snapshot: Snapshot) -> Result<Self, RestoreError> {
-        let Snapshot { version, engine } = snapshot;
-        if version != SNAPSHOT_VERSION {
-            return Err(RestoreError::Version { found: version, expected: SNAPSHOT_VERSION });
-        }
-        engine.check().map_err(RestoreError::Inconsistent)?;
-        Ok(engine)
     }
 }

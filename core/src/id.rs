@@ -79,3 +79,11 @@ number! {
     /// The client's own name for a request; the response carries it back.
     RequestId(u32)
 }
+number! {
+    /// Names one call of a service that waits for its reply: a number the engine never uses twice.
+    CallTicket(u64)
+}
+number! {
+    /// The driver's own name for what the operator asks; the answer carries it back.
+    AskId(u64)
+}

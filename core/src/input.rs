@@ -5,9 +5,11 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{SessionId, Ticket};
+use crate::command::CommandName;
+use crate::data::{Data, RawBytes};
+use crate::id::{AskId, CallTicket, RoomNumber, SessionId, Ticket};
 use crate::name::UserName;
-use crate::packet::{ClientPacket, CloseReason, Sealed};
+use crate::packet::{ClientPacket, CloseReason, Code, Sealed};
 use crate::text::{RawText, Text};
 
 /// One door in: an event, without the time at which it happened (that is handed in beside it).
@@ -27,6 +29,18 @@ pub enum Input<'a> {
         /// The packet, its secrets sealed.
         #[serde(borrow)]
         packet: ClientPacket<'a, Sealed>,
+    },
+    /// A complete packet arrived, and middleware of the driver stopped it. It is a sign of life and costs what it costs;
+    /// then the request is refused with this code, unless the engine has a reason of its own. A packet that nothing
+    /// answers cannot be stopped: it counts as received.
+    Stopped {
+        /// From whom.
+        session: SessionId,
+        /// The packet as it came, its secrets sealed.
+        #[serde(borrow)]
+        packet: ClientPacket<'a, Sealed>,
+        /// Why it is refused.
+        code: Code,
     },
     /// Bytes arrived that are no packet. The session is told and closed.
     Malformed {
@@ -66,8 +80,38 @@ pub enum Input<'a> {
         /// For how long.
         gap: Duration,
     },
+    /// A service has answered a `CallService`.
+    ServiceReply {
+        /// Which. One that the engine does not wait for any more is dropped.
+        ticket: CallTicket,
+        /// How.
+        result: Result<Data, ServiceError>,
+    },
+    /// An extension can no longer be trusted: it panicked. Its commands are refused from now on, what waits for it is
+    /// answered, its deadlines and calls are gone.
+    DisableExtension {
+        /// Which.
+        extension: CommandName,
+    },
     /// The operator asks for something.
     Admin(Admin<'a>),
+}
+
+/// Why a service gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+pub enum ServiceError {
+    /// No service of that name is there.
+    #[error("there is no such service")]
+    Unknown,
+    /// As many calls are under way as the service takes.
+    #[error("the service is busy")]
+    Busy,
+    /// It did not answer in time.
+    #[error("the service did not answer in time")]
+    TimedOut,
+    /// It tried and could not.
+    #[error("the service failed")]
+    Failed,
 }
 
 /// What is wrong with bytes that are no packet.
@@ -141,5 +185,57 @@ pub enum Admin<'a> {
         /// What is said; dropped if it breaks the rules of a message.
         #[serde(borrow)]
         text: RawText<'a>,
+    },
+    /// Say something to one user, on every session of that user. Answered with [`crate::action::Action::Answer`], which
+    /// says how many sessions heard it.
+    NotifyUser {
+        /// Comes back with the answer.
+        ask: AskId,
+        /// To whom.
+        user: UserName,
+        /// What.
+        #[serde(borrow)]
+        notice: Notice<'a>,
+    },
+    /// Say something to everybody in a room. Answered with how many heard it.
+    NotifyRoom {
+        /// Comes back with the answer.
+        ask: AskId,
+        /// Where.
+        room: RoomNumber,
+        /// What.
+        #[serde(borrow)]
+        notice: Notice<'a>,
+    },
+    /// Send a user from a room back to the lobby. Answered with how many sessions that were.
+    Kick {
+        /// Comes back with the answer.
+        ask: AskId,
+        /// From which room.
+        room: RoomNumber,
+        /// Whom.
+        user: UserName,
+        /// Whether the user may not enter this room again while it exists.
+        ban: bool,
+    },
+    /// Remove every empty room that is not of the configuration, at once. Answered with how many went.
+    CleanUpEmptyRooms {
+        /// Comes back with the answer.
+        ask: AskId,
+    },
+}
+
+/// What the operator says to some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notice<'a> {
+    /// A text for people, sent as `NoticeNotify`.
+    Text(#[serde(borrow)] RawText<'a>),
+    /// Something for programs, sent as `CustomNotify`.
+    Custom {
+        /// In the name of which extension.
+        command_type: CommandName,
+        /// What.
+        #[serde(borrow)]
+        data: RawBytes<'a>,
     },
 }

@@ -48,7 +48,7 @@ pub(crate) struct Budget {
 
 /// The budget does not hold that much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Exhausted;
+pub struct Exhausted;
 
 impl Budget {
     /// Takes `count` from the budget, or leaves it as it is.
@@ -89,7 +89,9 @@ pub fn cost<S>(packet: &ClientPacket<'_, S>) -> u32 {
         | ClientPacket::RoomChatRequest { .. }
         | ClientPacket::DirectMessageRequest { .. } => 1,
         ClientPacket::RoomListRequest { .. } | ClientPacket::RoomLeaveRequest { .. } => 2,
-        ClientPacket::RoomEnterRequest { .. } | ClientPacket::KickRequest { .. } => 3,
+        ClientPacket::RoomEnterRequest { .. }
+        | ClientPacket::KickRequest { .. }
+        | ClientPacket::CustomCommand { .. } => 3,
         ClientPacket::RoomCreateRequest { .. } => 5,
         ClientPacket::LoginRequest { .. } => COST_MAX,
     }
@@ -97,7 +99,7 @@ pub fn cost<S>(packet: &ClientPacket<'_, S>) -> u32 {
 
 /// Budgets by key that outlive sessions. Bounded: a full one forgets the key that would be forgotten soonest anyway.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Remembered<K: Ord> {
+pub struct Remembered<K: Ord> {
     budgets: BTreeMap<K, Budget>,
     /// The same, by the moment at which each is full again and so no longer worth remembering.
     by_age: BTreeSet<(Budget, K)>,
@@ -126,7 +128,10 @@ impl<'de, K: Ord + Copy + Deserialize<'de>> Deserialize<'de> for Remembered<K> {
 
 impl<K: Ord + Copy> Remembered<K> {
     /// Takes one from the budget of `key`, remembering at most `keys_max` keys.
-    pub(crate) fn spend(&mut self, key: K, now: Instant, rate: Rate, keys_max: u32) -> Result<(), Exhausted> {
+    ///
+    /// # Errors
+    /// When the budget does not hold that much.
+    pub fn spend(&mut self, key: K, now: Instant, rate: Rate, keys_max: u32) -> Result<(), Exhausted> {
         let mut budget = self.budgets.get(&key).copied().unwrap_or_default();
         budget.spend(now, rate, 1)?;
         // A key that is there already needs no other's place.
@@ -144,8 +149,15 @@ impl<K: Ord + Copy> Remembered<K> {
         }
     }
 
+    /// Whether no key is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.budgets.is_empty()
+    }
+
     /// How many keys are remembered.
-    pub(crate) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.budgets.len()
     }
 

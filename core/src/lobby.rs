@@ -10,6 +10,7 @@ use crate::check::fits;
 use crate::config::{Config, PACKET_HEAD_BYTES_MAX};
 use crate::deadline::Deadline;
 use crate::engine::Engine;
+use crate::extension::Event;
 use crate::id::{RequestId, RoomNumber, SessionId, UserId};
 use crate::limits::Remembered;
 use crate::name::UserName;
@@ -163,7 +164,7 @@ impl Lobby {
     }
 
     /// A page of the directory: as many rooms as are asked for, allowed, and fit into a frame.
-    fn page(&self, from: RoomNumber, limit: u32, frame_bytes_max: u32) -> RoomPage {
+    pub(crate) fn page(&self, from: RoomNumber, limit: u32, frame_bytes_max: u32) -> RoomPage {
         let limit = if limit == 0 { PAGE_ROOMS_MAX } else { limit.min(PAGE_ROOMS_MAX) };
         let bytes_max = frame_bytes_max.saturating_sub(PACKET_HEAD_BYTES_MAX) as usize;
         let (mut rooms, mut bytes, mut next) = (Vec::new(), 0, None);
@@ -285,11 +286,8 @@ impl Engine {
             return Err(Code::NotAllowed);
         }
         let (by, name) = (kicker.id, kicked.name);
-        if ban && !room.banned.contains(&name) && room.banned.len() >= self.config.bans_per_room_max as usize {
-            return Err(Code::BansFull);
-        }
         if ban {
-            self.lobby.existing(number).banned.insert(name);
+            self.ban(number, name)?;
         }
         self.sessions.online_mut(target)?.room = None;
         let sequence = self.leave(target, number, LeaveCause::Kicked, actions);
@@ -297,6 +295,17 @@ impl Engine {
         actions.send(target, kicked);
         let change = RoomChange { room: number, sequence };
         actions.send(id, ServerPacket::KickResponse { request, result: Ok(change) });
+        Ok(())
+    }
+
+    /// Keeps a user out of a room that exists.
+    pub(crate) fn ban(&mut self, number: RoomNumber, user: UserName) -> Result<(), Code> {
+        let bans_max = self.config.bans_per_room_max as usize;
+        let banned = &mut self.lobby.existing(number).banned;
+        if !banned.contains(&user) && banned.len() >= bans_max {
+            return Err(Code::BansFull);
+        }
+        banned.insert(user);
         Ok(())
     }
 
@@ -354,28 +363,35 @@ impl Engine {
     fn enter(&mut self, id: SessionId, number: RoomNumber, actions: &mut Actions) -> RoomEntered {
         let online = self.sessions.online_mut(id).expect("who enters a room was in the lobby just now");
         online.room = Some(number);
+        let user = online.name;
         let event = RoomEvent::Entered(Member { session: id, user: online.user() });
         let room = self.lobby.existing(number);
         if let Some(at) = room.empty_at.take() {
             self.deadlines.disarm(at, Deadline::EmptyRoom(number));
         }
         let sequence = room.apply(event, self.config.frame_bytes_max, actions);
+        self.extensions.hear(|| Event::Entered { session: id, user, room: number });
         RoomEntered { room: number, epoch: room.epoch, sequence }
     }
 
     /// Takes a session out of its room. The session's own state is the caller's to change.
     pub(crate) fn leave(&mut self, id: SessionId, number: RoomNumber, cause: LeaveCause, actions: &mut Actions) -> u64 {
         let room = self.lobby.existing(number);
+        let user = self.extensions.are_there().then(|| room.member_on(id).user.name);
         let sequence = room.apply(RoomEvent::Left { session: id, cause }, self.config.frame_bytes_max, actions);
         if room.is_empty() && !room.is_fixed() {
             let at = self.now + self.config.empty_room_timeout;
             room.empty_at = Some(at);
             self.deadlines.arm(at, Deadline::EmptyRoom(number));
         }
+        if let Some(user) = user {
+            self.extensions.hear(|| Event::Left { session: id, user, room: number, cause });
+        }
         sequence
     }
 
     pub(crate) fn empty_room_due(&mut self, number: RoomNumber) {
         self.lobby.remove(number);
+        self.extensions.hear(|| Event::RoomGone { room: number });
     }
 }

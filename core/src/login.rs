@@ -8,6 +8,7 @@ use crate::action::{Action, Actions, Presence};
 use crate::config::DuplicateLogin;
 use crate::deadline::Deadline;
 use crate::engine::Engine;
+use crate::extension::Event;
 use crate::id::{RequestId, SessionId, Ticket, UserId};
 use crate::input::{Account, Verdict};
 use crate::limits::{AddressKey, Remembered};
@@ -219,6 +220,7 @@ impl Engine {
         self.set_login_state(id, State::Online(online));
         actions.push(Action::Online { session: id, user: Some(user) });
         actions.send(id, ServerPacket::LoginResponse { request, result: Ok(answer) });
+        self.extensions.hear(|| Event::LoggedIn { session: id, user });
     }
 
     fn login_refused(&mut self, id: SessionId, request: RequestId, code: Code, actions: &mut Actions) {
@@ -250,6 +252,7 @@ impl Engine {
     /// Takes a user out of the room, out of the directory of who is online, and out of the presence store. The
     /// session's own state is the caller's to change.
     pub(crate) fn go_offline(&mut self, id: SessionId, online: &Online, cause: LeaveCause, actions: &mut Actions) {
+        self.drop_commands(id, cause, actions);
         if let Some(room) = online.room {
             self.leave(id, room, cause, actions);
         }
@@ -257,6 +260,7 @@ impl Engine {
         if online.leased {
             actions.push(Action::ReleasePresence { ticket: online.ticket, user: online.name });
         }
+        self.extensions.hear(|| Event::LoggedOut { session: id, user: online.name });
     }
 
     /// The time for logging in, or for the verdict, is over.

@@ -3,13 +3,19 @@
 //! The order of the variants is their number on the wire (`net/PROTOCOL.md`): new ones go to the end.
 //! A *request* carries an id that the client chose; its *response* carries it back. A *notify* answers nobody.
 
-use alloc::vec::Vec;
-use core::fmt;
+mod about;
+mod secret;
+mod value;
 
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use alloc::boxed::Box;
 
+use serde::{Deserialize, Serialize};
+
+pub use self::secret::{Sealed, Secret};
+pub use self::value::{CommandReply, List, RoomChange, RoomEntered, RoomPage, RoomSummary, User};
 pub use crate::code::{CloseReason, Code, LeaveCause};
+use crate::command::CommandName;
+use crate::data::{Data, RawBytes};
 use crate::id::{RequestId, RoomNumber, UserId};
 use crate::name::UserName;
 use crate::text::{RawText, Text};
@@ -117,6 +123,17 @@ pub enum ClientPacket<'a, S = Secret<'a>> {
         /// Whether the user may not enter this room again while it exists.
         ban: bool,
     },
+    /// Asks an extension of the server for something.
+    CustomCommand {
+        /// Chosen by the client.
+        request: RequestId,
+        /// The command's name: 1 to 32 of `a-z 0-9 _ . -`.
+        command_type: RawText<'a>,
+        /// Whatever the command takes.
+        parameters: RawBytes<'a>,
+        /// The client's own clock, in milliseconds since 1970 (Unix time). Nothing makes it true.
+        timestamp: u64,
+    },
 }
 
 impl<'a, S> ClientPacket<'a, S> {
@@ -136,6 +153,10 @@ impl<'a, S> ClientPacket<'a, S> {
                 ServerPacket::DirectMessageResponse { request, result: Err(code) }
             }
             Self::KickRequest { request, .. } => ServerPacket::KickResponse { request, result: Err(code) },
+            Self::CustomCommand { request, command_type, .. } => {
+                let command_type = CommandName::parse(command_type).ok();
+                ServerPacket::CustomResponse { request, command_type, result: Err(code) }
+            }
         })
     }
 
@@ -173,42 +194,10 @@ impl<'a, S> ClientPacket<'a, S> {
                 ClientPacket::DirectMessageRequest { request, user, text }
             }
             Self::KickRequest { request, room, user, ban } => ClientPacket::KickRequest { request, room, user, ban },
+            Self::CustomCommand { request, command_type, parameters, timestamp } => {
+                ClientPacket::CustomCommand { request, command_type, parameters, timestamp }
+            }
         }
-    }
-}
-
-/// A secret in clear, as a client sent it. It never shows itself.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Secret<'a>(pub &'a [u8]);
-
-impl fmt::Debug for Secret<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-impl Serialize for Secret<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Secret<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <&'a [u8]>::deserialize(deserializer).map(Self)
-    }
-}
-
-/// What stands for a secret inside the engine, so that inputs, traces and snapshots can be shown.
-///
-/// For a login it is a handle by which the driver finds the secret again. For a room's password it is a keyed digest
-/// whose key never enters the engine: equal passwords of one node have equal seals, and nothing else can be learned.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Sealed(pub [u8; 16]);
-
-impl fmt::Debug for Sealed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sealed:{:032x}", u128::from_be_bytes(self.0))
     }
 }
 
@@ -391,89 +380,28 @@ pub enum ServerPacket {
         /// What is said.
         text: Text,
     },
-}
-
-/// A logged-in user as others see it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct User {
-    /// The number of this login.
-    pub id: UserId,
-    /// The identity.
-    pub name: UserName,
-    /// What to show instead of the name.
-    pub nickname: Option<Text>,
-}
-
-/// A page of the room directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomPage {
-    /// In the order of their numbers.
-    pub rooms: List<RoomSummary>,
-    /// Where the next page begins; absent on the last page.
-    pub next: Option<RoomNumber>,
-}
-
-/// A room as the directory shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomSummary {
-    /// Its number.
-    pub room: RoomNumber,
-    /// What it is called.
-    pub title: Text,
-    /// How many are in it.
-    pub members: u32,
-    /// How many may be in it.
-    pub capacity: u32,
-    /// Whether entering needs a password.
-    pub protected: bool,
-}
-
-/// Where the answer to a create or enter request leaves one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomEntered {
-    /// The room.
-    pub room: RoomNumber,
-    /// New each time the room is created anew.
-    pub epoch: u64,
-    /// The number of one's entering.
-    pub sequence: u64,
-}
-
-/// A change in a room that one made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomChange {
-    /// The room.
-    pub room: RoomNumber,
-    /// The number of the change, the same that the other members were told.
-    pub sequence: u64,
-}
-
-/// A list that is decoded without trusting its announced length: it grows only as elements really arrive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct List<T>(pub Vec<T>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ListVisitor<T>(core::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
-            type Value = List<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<List<T>, A::Error> {
-                const {
-                    assert!(size_of::<T>() > 0, "an element of no size could be announced without end");
-                }
-                let mut list = Vec::new();
-                while let Some(element) = elements.next_element()? {
-                    list.push(element);
-                }
-                Ok(List(list))
-            }
-        }
-        deserializer.deserialize_seq(ListVisitor(core::marker::PhantomData))
-    }
+    /// Answers a [`ClientPacket::CustomCommand`].
+    CustomResponse {
+        /// The id of the request.
+        request: RequestId,
+        /// The name of the command; absent if what the client sent is no name.
+        command_type: Option<CommandName>,
+        /// What the extension says (which may be no, in words of its own), or why it was not asked or said nothing.
+        /// Boxed, because it is large and rare beside other packets.
+        result: Result<Box<CommandReply>, Code>,
+    },
+    /// An extension of the server says something unasked.
+    CustomNotify {
+        /// The name of the extension.
+        command_type: CommandName,
+        /// Whatever it has to say.
+        data: Data,
+    },
+    /// The operator says something to this user, or to everybody in the room that one is in.
+    NoticeNotify {
+        /// The room that it is said to; absent if it is said to this user.
+        room: Option<RoomNumber>,
+        /// What is said.
+        text: Text,
+    },
 }

@@ -106,6 +106,11 @@ impl Room {
         self.members.iter().find(|member| member.user.id == user)
     }
 
+    /// A session of which the caller knows that it is in the room.
+    pub(crate) fn member_on(&self, session: SessionId) -> &Member {
+        &self.members[self.place_of(session)]
+    }
+
     /// The room as the directory shows it.
     pub(crate) fn summary(&self) -> RoomSummary {
         RoomSummary {

@@ -8,6 +8,7 @@ use lobbyd_core::limits::Rate;
 use lobbyd_core::packet::{ClientPacket, CloseReason, Code};
 
 use crate::support::packets::*;
+use crate::support::puppet::{PUPPET, puppet};
 use crate::support::*;
 
 /// One at once, and one more in a day.
@@ -149,7 +150,45 @@ table!(codes of Code {
         server.enters(b, PLAZA);
         server.refuses(a, ban(1, PLAZA, server.id_of(b)), Code::BansFull);
     },
+    CommandUnknown => || lobby_refuses(command(1, "dice", ""), Code::CommandUnknown),
+    CommandCancelled => || {
+        let mut server = Server::with_extensions(|_| {}, puppet);
+        let a = server.user(0, "dora");
+        server.says(a, command(1, PUPPET, "keep"));
+        server.does_nothing();
+        server.says(a, logout(2));
+        server.does([
+            send(a, command_refused(1, PUPPET, Code::CommandCancelled)),
+            release(server.ticket_of(a), "dora"),
+            Event::Online(a, None),
+            send(a, logged_out(2)),
+        ]);
+    },
+    ExtensionFailed => || {
+        let mut server = Server::with_extensions(|_| {}, puppet);
+        let a = server.user(0, "dora");
+        server.says(a, command(1, PUPPET, "fail out of luck"));
+        server.does([
+            Event::Failed(PUPPET.parse().expect("a good name"), "out of luck".to_owned(), false),
+            send(a, command_refused(1, PUPPET, Code::ExtensionFailed)),
+        ]);
+    },
+    ExtensionBusy => || {
+        let mut server = Server::with_extensions(|config| config.commands_waiting_max = 0, puppet);
+        let a = server.user(0, "dora");
+        server.refuses(a, command(1, PUPPET, "keep"), Code::ExtensionBusy);
+    },
+    TextRefused => || middleware_refuses(Code::TextRefused),
+    OverBudget => || middleware_refuses(Code::OverBudget),
 });
+
+fn middleware_refuses(code: Code) {
+    let mut server = Server::new();
+    let a = server.user(0, "dora");
+    let packet = direct(1, "dora", "hi");
+    server.input(Input::Stopped { session: a, packet, code });
+    server.does([send(a, packet.refusal(code).expect("a request is refused"))]);
+}
 
 fn verdict_is_refused(verdict: Verdict, code: Code) {
     let mut server = Server::new();

@@ -70,6 +70,8 @@ fn durations_are_bounded() {
     duration_is_within("login_grace", millisecond, |config, value| config.login_grace = value);
     duration_is_within("login_timeout", millisecond, |config, value| config.login_timeout = value);
     duration_is_within("empty_room_timeout", Duration::ZERO, |config, value| config.empty_room_timeout = value);
+    duration_is_within("command_timeout", millisecond, |config, value| config.command_timeout = value);
+    duration_is_within("service_timeout", millisecond, |config, value| config.service_timeout = value);
 }
 
 #[test]
@@ -86,6 +88,12 @@ fn counts_are_bounded() {
     number_is_within("open_rooms_max", 0, most, |config, value| config.open_rooms_max = value);
     number_is_within("rooms_per_user_max", 0, most, |config, value| config.rooms_per_user_max = value);
     number_is_within("bans_per_room_max", 0, 1_000_000, |config, value| config.bans_per_room_max = value);
+    number_is_within("commands_waiting_max", 0, most, |config, value| config.commands_waiting_max = value);
+    number_is_within("commands_waiting_per_session_max", 0, most, |config, value| {
+        config.commands_waiting_per_session_max = value;
+    });
+    number_is_within("service_calls_max", 0, most, |config, value| config.service_calls_max = value);
+    number_is_within("extension_deadlines_max", 0, most, |config, value| config.extension_deadlines_max = value);
     number_is_within("rooms_max", 1, most, |config, value| {
         config.fixed_rooms.clear();
         config.rooms_max = value;

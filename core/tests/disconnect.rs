@@ -10,7 +10,16 @@ use crate::support::packets::*;
 use crate::support::*;
 
 /// What a server without sessions counts: its two fixed rooms.
-const NOBODY: Counts = Counts { sessions: 0, online: 0, logins_pending: 0, rooms: 2, members: 0, deadlines: 0 };
+const NOBODY: Counts = Counts {
+    sessions: 0,
+    online: 0,
+    logins_pending: 0,
+    rooms: 2,
+    members: 0,
+    deadlines: 0,
+    commands_waiting: 0,
+    service_calls: 0,
+};
 
 fn faulty(session: SessionId, fault: WireFault) -> Input<'static> {
     Input::Malformed { session, fault }

@@ -62,7 +62,7 @@ fn host(last: u8) -> IpAddr {
 #[test]
 fn packets_cost_what_they_make_others_do() {
     // In the order of `every_request`, then those that are no requests.
-    let costs = [10, 1, 2, 5, 3, 2, 1, 1, 3, 1, 1];
+    let costs = [10, 1, 2, 5, 3, 2, 1, 1, 3, 3, 1, 1];
     let packets = every_request().map(|(_, packet)| packet).into_iter().chain([ping(1), pong(1)]);
     for (cost, packet) in costs.into_iter().zip(packets) {
         let mut server = server_with(50, 10);

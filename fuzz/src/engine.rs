@@ -332,9 +332,13 @@ impl Life {
                     self.asked.push((*ticket, *user));
                     &[]
                 }
-                Action::Send { .. } | Action::Close { .. } | Action::ReleasePresence { .. } | Action::Online { .. } => {
-                    &[]
-                }
+                Action::Send { .. }
+                | Action::Close { .. }
+                | Action::ReleasePresence { .. }
+                | Action::Online { .. }
+                | Action::CallService { .. }
+                | Action::ExtensionFailed { .. }
+                | Action::Answer { .. } => &[],
             };
             self.ledger.carry_out(action, recipients);
         }

@@ -227,10 +227,10 @@ mod tests {
 
     #[test]
     fn tables_of_the_page_are_understood() {
-        assert_eq!((client().packets.len(), server().packets.len()), (12, 21));
+        assert_eq!((client().packets.len(), server().packets.len()), (13, 24));
         assert_eq!(client().packets[6][3], Type::Option(Box::new(Type::Bytes)));
         let user = Type::Composite(vec![Type::U64, Type::Name, Type::Option(Box::new(Type::String))]);
-        assert_eq!(server().packets[5], [Type::U32, Type::Result(Box::new(user), 30)]);
+        assert_eq!(server().packets[5], [Type::U32, Type::Result(Box::new(user), 36)]);
         assert_eq!(server().packets[4], [Type::Numbered(20)]);
     }
 

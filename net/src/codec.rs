@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::frame::HEADER_BYTES;
 
 /// How many packets a client can say; their numbers are those below.
-const CLIENT_PACKETS: u32 = 12;
+const CLIENT_PACKETS: u32 = 13;
 /// How many packets a server can say; their numbers are those below.
-const SERVER_PACKETS: u32 = 21;
+const SERVER_PACKETS: u32 = 24;
 
 /// What a packet may announce that it holds. bincode counts every integer at its full width, up to eight times the
 /// bytes that it took, so this refuses no packet that fits the largest frame.

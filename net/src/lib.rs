@@ -16,10 +16,12 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
 pub mod client;
 pub mod codec;
 mod connection;
 mod errands;
+pub mod extension;
 pub mod frame;
 mod hub;
 mod lanes;
@@ -36,6 +38,8 @@ mod system;
 mod tasks;
 pub mod transport;
 
+pub use ask::{AskError, Message};
+pub use errands::Errands;
 pub use lanes::{Lane, LaneReport, LanesReport};
 pub use pool::PoolReport;
 pub use report::{Report, Traffic};

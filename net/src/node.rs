@@ -7,10 +7,17 @@ use std::time::Duration;
 
 use lobbyd_core::Engine;
 use lobbyd_core::config::Config;
+use lobbyd_core::id::RoomNumber;
 use lobbyd_core::name::UserName;
+use lobbyd_core::operator::RoomStatus;
+use lobbyd_core::packet::RoomPage;
+use lobbyd_core::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::ask::{Ask, AskError, AskReply, Look, Message};
+use crate::errands::Errands;
+use crate::extension::Extensions;
 use crate::hub::Hub;
 use crate::login::Logins;
 use crate::report::Report;
@@ -34,6 +41,8 @@ pub struct Parts {
     pub accounts: Rc<dyn Accounts>,
     /// Who knows where users are online, if daemons share them.
     pub presence: Option<Rc<dyn Presence>>,
+    /// What extends it.
+    pub extensions: Extensions,
 }
 
 /// A node that is ready to run.
@@ -50,12 +59,13 @@ pub struct NodeHandle {
 }
 
 /// What a handle asks for.
-#[derive(Debug)]
 pub(crate) enum Command {
     Drain { within: Duration },
     Stop,
     CloseUser { user: UserName },
     Report { reply: oneshot::Sender<Report> },
+    Ask { ask: Ask, reply: AskReply },
+    Look(Look),
 }
 
 /// The node does not run any more.
@@ -70,12 +80,19 @@ impl<S: Stream> Node<S> {
     /// If the configuration was not accepted by [`Config::validate`].
     #[must_use]
     pub fn new(parts: Parts) -> (Self, NodeHandle) {
-        let Parts { config, seed, room_key, accounts, presence } = parts;
+        let Parts { config, seed, room_key, accounts, presence, extensions } = parts;
         let login_timeout = config.login_timeout;
-        let engine = Engine::new(config, seed, lobbyd_core::time::Instant::ZERO);
-        let hub = Hub::new(engine, Sealer::new(room_key), Logins::new(accounts, presence.clone(), login_timeout));
+        let assembled = extensions.assemble(config, seed, Instant::ZERO);
+        let hub = Hub::new(assembled, Sealer::new(room_key), Logins::new(accounts, presence.clone(), login_timeout));
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         (Self { hub, presence, commands }, NodeHandle { commands: sender })
+    }
+
+    /// Has the node run these errands too, at the beginning of its turns: those of the stores that it was made of.
+    #[must_use]
+    pub fn with_errands(self, errands: Errands) -> Self {
+        self.hub.borrow_mut().adopt_errands(errands);
+        self
     }
 
     /// Serves what the listeners accept, until the node was told to drain or stop and the last connection has gone.
@@ -84,7 +101,7 @@ impl<S: Stream> Node<S> {
     /// `unhandled_panic(UnhandledPanic::ShutdownRuntime)`, as the daemon and the simulation do.
     pub async fn run<L: Listener<Stream = S>>(self, listeners: Vec<L>) -> Report {
         let Self { hub, presence, commands } = self;
-        let _end = CancelErrands(hub.clone());
+        let _end = GiveUp(hub.clone());
         let mut running = JoinSet::new();
         running.spawn_local(tasks::flush(hub.clone()));
         running.spawn_local(tasks::fire_deadlines(hub.clone()));
@@ -108,15 +125,15 @@ impl<S: Stream> Node<S> {
     }
 }
 
-/// Ends the errands with the node, also if nobody awaits its end: connections that are still being closed would keep
-/// the hub, and with it the listeners.
-struct CancelErrands<S: Stream>(Rc<RefCell<Hub<S>>>);
+/// Ends errands and connections with the node, also if nobody awaits its end: the tasks of connections would keep the
+/// hub, and with it the listeners and clients that nobody answers.
+struct GiveUp<S: Stream>(Rc<RefCell<Hub<S>>>);
 
-impl<S: Stream> Drop for CancelErrands<S> {
+impl<S: Stream> Drop for GiveUp<S> {
     fn drop(&mut self) {
         // It is free: nothing that has it borrowed waits or drops a node. A panic in a drop would end the process.
         if let Ok(mut hub) = self.0.try_borrow_mut() {
-            hub.cancel_errands();
+            hub.give_up();
         }
     }
 }
@@ -154,6 +171,75 @@ impl NodeHandle {
         let (reply, report) = oneshot::channel();
         self.command(Command::Report { reply }).await?;
         report.await.map_err(|_| Stopped)
+    }
+
+    /// Says something to a user, on every session of that user, and says how many those are.
+    ///
+    /// # Errors
+    /// `UserUnknown` when the user is not online, the codes of a message when it breaks its rules, and when the
+    /// node has stopped.
+    pub async fn notify_user(&self, user: UserName, message: Message) -> Result<u32, AskError> {
+        self.ask(Ask::NotifyUser { user, message }).await
+    }
+
+    /// Says something to everybody in a room, and says how many they are.
+    ///
+    /// # Errors
+    /// `RoomUnknown` without such a room, the codes of a message when it breaks its rules, and when the node
+    /// has stopped.
+    pub async fn notify_room(&self, room: RoomNumber, message: Message) -> Result<u32, AskError> {
+        self.ask(Ask::NotifyRoom { room, message }).await
+    }
+
+    /// Sends a user from a room back to the lobby, with `ban` for as long as the room exists, and says how many
+    /// sessions of that user those were.
+    ///
+    /// # Errors
+    /// `RoomUnknown`, `UserUnknown` when the user is not in that room, `BansFull`, and when the
+    /// node has stopped.
+    pub async fn kick(&self, room: RoomNumber, user: UserName, ban: bool) -> Result<u32, AskError> {
+        self.ask(Ask::Kick { room, user, ban }).await
+    }
+
+    /// Removes every empty room that is not of the configuration, and says how many went.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn clean_up_empty_rooms(&self) -> Result<u32, AskError> {
+        self.ask(Ask::CleanUpEmptyRooms).await
+    }
+
+    /// A room and who is in it; none without such a room.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn room_status(&self, room: RoomNumber) -> Result<Option<RoomStatus>, Stopped> {
+        self.look(move |engine| engine.room_status(room)).await
+    }
+
+    /// At most `limit` rooms, from number `from` on.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn rooms(&self, from: RoomNumber, limit: u32) -> Result<RoomPage, Stopped> {
+        self.look(move |engine| engine.room_page(from, limit)).await
+    }
+
+    /// Looks at the engine between two inputs. Everybody waits meanwhile, so it should be short.
+    async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Engine) -> T + Send + 'static) -> Result<T, Stopped> {
+        let (reply, seen) = oneshot::channel();
+        let look = Box::new(move |engine: &Engine| {
+            // Whoever asked may have gone.
+            let _ = reply.send(look(engine));
+        });
+        self.command(Command::Look(look)).await?;
+        seen.await.map_err(|_| Stopped)
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<u32, AskError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Ask { ask, reply }).await?;
+        answer.await.map_err(|_| Stopped)?.map_err(AskError::Refused)
     }
 
     async fn command(&self, command: Command) -> Result<(), Stopped> {

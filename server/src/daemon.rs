@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lobbyd_core::name::UserName;
+use lobbyd_net::extension::Extensions;
 use lobbyd_net::node::{Node, NodeHandle, Parts};
-use lobbyd_net::password_digest;
+use lobbyd_net::{Errands, password_digest};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions, UnhandledPanic};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -42,7 +43,8 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
     open_files::raise_limit(settings.limits.sessions_max.into());
     // From here on a signal drains; what is not open yet is then closed at once.
     let signals = Signals::new()?;
-    let stores = Stores::open(settings)?;
+    let errands = Errands::start();
+    let stores = Stores::open(settings, &errands)?;
     let listeners = listener::bind(&settings.server.listen)?;
     let addresses = local_addresses(&listeners)?;
 
@@ -54,6 +56,7 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
         room_key,
         accounts: stores.accounts.clone(),
         presence: stores.presence.clone().map(|presence| presence as _),
+        extensions: Extensions::new(),
     };
     let (node, handle) = Node::new(parts);
     let control = match &stores.embedded {
@@ -63,7 +66,7 @@ async fn serve(settings: &Settings) -> anyhow::Result<()> {
     announce(settings, &addresses);
     tokio::task::spawn_local(signals.obey(handle, settings.server.drain_timeout));
 
-    let report = node.run(listeners).await;
+    let report = node.with_errands(errands).run(listeners).await;
     drop(control);
     if let Some(presence) = &stores.presence
         && timeout(RELEASE_TIMEOUT, presence.settled()).await.is_err()

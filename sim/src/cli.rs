@@ -20,6 +20,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::extend::Extend;
 use crate::layers::World;
 use crate::layers::pure::Pure;
 use crate::layers::turmoil::Turmoil;
@@ -30,14 +31,20 @@ use crate::seed;
 /// Runs the program with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    main_with(&Extend::default())
+}
+
+/// Runs the program with the arguments of this process, and daemons with these extensions.
+#[must_use]
+pub fn main_with(extend: &Extend) -> ExitCode {
     // Bad arguments end the process here, with code 2.
     let arguments = Arguments::parse();
     let mut terminal = Terminal { out: io::stdout().lock(), report: io::stderr().lock() };
     let verdict = match &arguments.command {
-        Subcommands::Run(run) => run::run(run, &mut terminal),
+        Subcommands::Run(run) => run::run(run, extend, &mut terminal),
         Subcommands::Check(check) => check::check(check, &mut terminal),
-        Subcommands::Shrink(shrink) => shrink::shrink(shrink, &mut terminal),
-        Subcommands::Show(show) => show::show(show, &mut terminal),
+        Subcommands::Shrink(shrink) => shrink::shrink(shrink, extend, &mut terminal),
+        Subcommands::Show(show) => show::show(show, extend, &mut terminal),
         Subcommands::Swarm(swarm) => swarm::swarm(swarm, &mut terminal),
         Subcommands::Replay(replay) => replay::replay(replay, &mut terminal),
     };
@@ -112,10 +119,10 @@ impl fmt::Display for Layer {
 ///
 /// # Errors
 /// When the layer cannot be set up, or is the live one.
-pub fn world(layer: Layer, scenario: &Scenario, seed: u64) -> anyhow::Result<Box<dyn World>> {
+pub fn world(layer: Layer, scenario: &Scenario, seed: u64, extend: &Extend) -> anyhow::Result<Box<dyn World>> {
     match layer {
-        Layer::Pure => Ok(Box::new(Pure::new(&scenario.setup, seed)?)),
-        Layer::Turmoil => Ok(Box::new(Turmoil::for_scenario(scenario, seed)?)),
+        Layer::Pure => Ok(Box::new(Pure::with_extensions(&scenario.setup, seed, extend)?)),
+        Layer::Turmoil => Ok(Box::new(Turmoil::with_extensions(scenario, seed, extend)?)),
         Layer::Live => bail!("nothing is the same twice on the {layer} layer: it is for `run` alone"),
     }
 }

@@ -9,6 +9,7 @@ compile_error!("lobbyd-sim needs tokio's `tokio_unstable` cfg: if RUSTFLAGS is s
 pub mod accounts;
 pub mod audit;
 pub mod cli;
+pub mod extend;
 pub mod layers;
 pub mod marks;
 pub mod model;

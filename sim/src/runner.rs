@@ -53,6 +53,9 @@ pub fn run(scenario: &Scenario, world: &mut dyn World) -> Outcome {
     let mut names = BTreeSet::new();
     scenario.steps.iter().for_each(|step| name_clients(step, &mut names));
     let mut auditor = Auditor::new(&scenario.setup);
+    if world.has_middleware() {
+        auditor.texts_may_change();
+    }
     let mut run = Run {
         world,
         seats: names.into_iter().map(|name| Seat::new(name, auditor.client(name))).collect(),

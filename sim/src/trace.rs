@@ -167,6 +167,9 @@ pub fn operation_line(operation: &Operation) -> String {
         Operation::Kick { room, client, ban } => {
             format!("kick {client} from={room}{}", if *ban { " for good" } else { "" })
         }
+        Operation::Command { name, parameters, timestamp } => {
+            format!("command {name:?} \"{}\" timestamp={timestamp}", parameters.escape_ascii())
+        }
         Operation::Ping { nonce } => format!("ping {nonce}"),
         Operation::Raw(bytes) => format!("raw \"{}\"", bytes.escape_ascii()),
         Operation::HalfClose => "half-close".to_owned(),

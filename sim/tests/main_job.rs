@@ -14,6 +14,7 @@ use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{CloseReason, Code, LeaveCause};
 use lobbyd_core::text::Text;
 use lobbyd_net::client::{self, ClientError, Event, Events, Handle};
+use lobbyd_net::extension::Extensions;
 use lobbyd_net::node::{Node, NodeHandle, Parts, Stopped};
 use lobbyd_sim::accounts::ListedAccounts;
 use lobbyd_sim::network::SimulatedListener;
@@ -44,7 +45,14 @@ fn name(name: &str) -> UserName {
 fn parts(accounts: ListedAccounts) -> Parts {
     let plaza = FixedRoom { number: PLAZA, title: Text::new("Plaza"), capacity: 10, password: None };
     let config = Config { heartbeat_interval: INTERVAL, fixed_rooms: vec![plaza], ..Config::default() };
-    Parts { config, seed: 7, room_key: [7; 16], accounts: Rc::new(accounts), presence: None }
+    Parts {
+        config,
+        seed: 7,
+        room_key: [7; 16],
+        accounts: Rc::new(accounts),
+        presence: None,
+        extensions: Extensions::new(),
+    }
 }
 
 fn accounts() -> ListedAccounts {

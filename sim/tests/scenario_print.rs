@@ -204,6 +204,11 @@ fn operation(daemons: Vec<String>) -> impl Strategy<Value = Operation> {
         (room(), bytes()).prop_map(|(room, text)| Operation::RoomChat { room, text }),
         (users(), bytes()).prop_map(|(user, text)| Operation::DirectMessage { user, text }),
         (room(), client(), any::<bool>()).prop_map(|(room, client, ban)| Operation::Kick { room, client, ban }),
+        (text(), bytes(), any::<u64>()).prop_map(|(name, parameters, timestamp)| Operation::Command {
+            name,
+            parameters,
+            timestamp
+        }),
         any::<u64>().prop_map(|nonce| Operation::Ping { nonce }),
         vec(any::<u8>(), 0..40).prop_map(Operation::Raw),
         select(vec![

@@ -52,7 +52,10 @@ pub(crate) fn step(engine: &mut Engine, (at, input): &(Instant, Input<'static>))
         | Action::Close { .. }
         | Action::VerifyLogin { .. }
         | Action::ReleasePresence { .. }
-        | Action::Online { .. } => None,
+        | Action::Online { .. }
+        | Action::CallService { .. }
+        | Action::ExtensionFailed { .. }
+        | Action::Answer { .. } => None,
     });
     (actions.iter().cloned().collect(), recipients.collect())
 }

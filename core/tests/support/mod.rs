@@ -3,6 +3,7 @@
 pub(crate) mod history;
 pub(crate) mod json;
 pub(crate) mod packets;
+pub(crate) mod puppet;
 pub(crate) mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,9 +12,12 @@ use std::time::Duration;
 
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions, Presence};
+use lobbyd_core::command::CommandName;
 use lobbyd_core::config::{Config, FixedRoom};
+use lobbyd_core::data::Data;
 use lobbyd_core::engine::{Counts, Snapshot};
-use lobbyd_core::id::{RoomNumber, SessionId, Ticket, UserId};
+use lobbyd_core::extension::Handlers;
+use lobbyd_core::id::{AskId, CallTicket, RoomNumber, SessionId, Ticket, UserId};
 use lobbyd_core::input::{Account, Admin, Input, Verdict};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, CloseReason, Code, PROTOCOL_VERSION, Sealed, ServerPacket, User};
@@ -43,6 +47,9 @@ pub(crate) enum Event {
     Verify(Ticket, UserName, Sealed, Presence),
     Release(Ticket, UserName),
     Online(SessionId, Option<UserName>),
+    Call(CallTicket, CommandName, Data),
+    Failed(CommandName, String, bool),
+    Answer(AskId, Result<u32, Code>),
 }
 
 pub(crate) fn send(to: SessionId, packet: ServerPacket) -> Event {
@@ -129,6 +136,7 @@ pub(crate) fn accepted_as_administrator() -> Verdict {
 /// and nothing may remain.
 pub(crate) struct Server {
     engine: Engine,
+    handlers: fn() -> Handlers,
     start: Instant,
     now: Instant,
     actions: Actions,
@@ -150,12 +158,18 @@ impl Server {
 
     /// The small server with another setting or two.
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_extensions(change, Handlers::new)
+    }
+
+    /// The small server with another setting or two, and these extensions.
+    pub(crate) fn with_extensions(change: impl FnOnce(&mut Config), handlers: fn() -> Handlers) -> Self {
         let mut config = config();
         change(&mut config);
         config.validate().expect("tests configure rightly");
         let start = Instant::from_nanos(1_000_000_000_000);
         Self {
-            engine: Engine::new(config, 7, start),
+            engine: Engine::with_extensions(config, 7, start, handlers()),
+            handlers,
             start,
             now: start,
             actions: Actions::new(),
@@ -398,6 +412,11 @@ impl Server {
                 Action::VerifyLogin { ticket, user, secret, presence } => Event::Verify(ticket, user, secret, presence),
                 Action::ReleasePresence { ticket, user } => Event::Release(ticket, user),
                 Action::Online { session, user } => Event::Online(session, user),
+                Action::CallService { ticket, service, request } => Event::Call(ticket, service, request),
+                Action::ExtensionFailed { extension, reason, panicked } => {
+                    Event::Failed(extension, reason.as_str().to_owned(), panicked)
+                }
+                Action::Answer { ask, result } => Event::Answer(ask, result),
             };
             self.events.push(event);
         }
@@ -419,12 +438,20 @@ impl Server {
                     self.living.remove(session);
                 }
                 Event::Verify(ticket, ..) => self.ticket = Some(*ticket),
-                Event::Send(..) | Event::Broadcast(..) | Event::Release(..) | Event::Online(..) => {}
+                Event::Send(..)
+                | Event::Broadcast(..)
+                | Event::Release(..)
+                | Event::Online(..)
+                | Event::Call(..)
+                | Event::Failed(..)
+                | Event::Answer(..) => {}
             }
         }
         self.engine.check().expect("the engine's parts fit together");
         if self.counts().sessions <= SESSIONS_TO_STORE_MAX {
-            assert_eq!(through_json(&self.engine), self.engine, "a stored engine is the same engine");
+            let restored = through_json_with(&self.engine, (self.handlers)());
+            assert_eq!(restored, self.engine, "a stored engine is the same engine");
+            assert_eq!(restored.digest(), self.engine.digest());
         }
     }
 
@@ -456,9 +483,14 @@ impl Drop for Server {
 
 /// The engine that comes of storing `engine` as JSON and reading it again.
 pub(crate) fn through_json(engine: &Engine) -> Engine {
+    through_json_with(engine, Handlers::new())
+}
+
+/// The same for an engine with extensions.
+pub(crate) fn through_json_with(engine: &Engine, handlers: Handlers) -> Engine {
     let stored = serde_json::to_string(&engine.snapshot()).expect("a snapshot can be stored as JSON");
     let snapshot: Snapshot = serde_json::from_str(&stored).expect("a stored snapshot can be read");
-    Engine::restore(snapshot).expect("a snapshot fits together")
+    Engine::restore_with_extensions(snapshot, handlers).expect("a snapshot fits together")
 }
 
 /// What a server with that configuration says first.

@@ -1,8 +1,10 @@
 //! Packets by short names. Requests first, then what answers and tells of them.
 
+use lobbyd_core::data::Data;
 use lobbyd_core::id::{RequestId, RoomNumber, UserId};
 use lobbyd_core::packet::{
-    ClientPacket, Code, LeaveCause, List, PROTOCOL_VERSION, RoomChange, RoomEntered, Sealed, ServerPacket, User,
+    ClientPacket, Code, CommandReply, LeaveCause, List, PROTOCOL_VERSION, RoomChange, RoomEntered, Sealed,
+    ServerPacket, User,
 };
 use lobbyd_core::text::{RawText, Text};
 
@@ -72,8 +74,17 @@ pub(crate) fn ban(request: u32, room: u32, user: UserId) -> Packet<'static> {
     ClientPacket::KickRequest { request: RequestId(request), room: RoomNumber(room), user, ban: true }
 }
 
+pub(crate) fn command<'a>(request: u32, name: &'a str, parameters: &'a str) -> Packet<'a> {
+    ClientPacket::CustomCommand {
+        request: RequestId(request),
+        command_type: name.into(),
+        parameters: parameters.into(),
+        timestamp: 1_700_000_000_000,
+    }
+}
+
 /// Every request there is, each with the id it carries.
-pub(crate) fn every_request() -> [(u32, Packet<'static>); 9] {
+pub(crate) fn every_request() -> [(u32, Packet<'static>); 10] {
     [
         (1, login(1, "dora")),
         (2, logout(2)),
@@ -84,7 +95,35 @@ pub(crate) fn every_request() -> [(u32, Packet<'static>); 9] {
         (7, chat(7, super::PLAZA, "hi")),
         (8, direct(8, "dora", "hi")),
         (9, kick(9, super::PLAZA, UserId(1))),
+        (10, command(10, "dice", "2d6")),
     ]
+}
+
+fn command_response(request: u32, name: &str, result: Result<CommandReply, Code>) -> ServerPacket {
+    let result = result.map(Box::new);
+    let command_type = Some(name.parse().expect("tests name commands rightly"));
+    ServerPacket::CustomResponse { request: RequestId(request), command_type, result }
+}
+
+/// An extension did what it was asked.
+pub(crate) fn command_done(request: u32, name: &str, data: &str) -> ServerPacket {
+    command_response(request, name, Ok(CommandReply { success: true, data: data.into(), error_message: None }))
+}
+
+/// An extension says no.
+pub(crate) fn command_declined(request: u32, name: &str, message: &str) -> ServerPacket {
+    let error_message = Some(Text::new(message));
+    command_response(request, name, Ok(CommandReply { success: false, data: Data::default(), error_message }))
+}
+
+/// The server refuses a command.
+pub(crate) fn command_refused(request: u32, name: &str, code: Code) -> ServerPacket {
+    command_response(request, name, Err(code))
+}
+
+pub(crate) fn custom(name: &str, data: &str) -> ServerPacket {
+    let command_type = name.parse().expect("tests name commands rightly");
+    ServerPacket::CustomNotify { command_type, data: data.into() }
 }
 
 pub(crate) fn logged_in(request: u32, user: User) -> ServerPacket {

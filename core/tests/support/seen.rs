@@ -30,7 +30,13 @@ pub(super) fn record(event: &Event) {
         Event::Close(_, reason) => {
             seen.reasons.insert(*reason);
         }
-        Event::Broadcast(..) | Event::Verify(..) | Event::Release(..) | Event::Online(..) => {}
+        Event::Broadcast(..)
+        | Event::Verify(..)
+        | Event::Release(..)
+        | Event::Online(..)
+        | Event::Call(..)
+        | Event::Failed(..)
+        | Event::Answer(..) => {}
     });
 }
 
@@ -47,6 +53,7 @@ fn code(packet: &ServerPacket) -> Option<Code> {
         ServerPacket::RoomLeaveResponse { result, .. }
         | ServerPacket::RoomChatResponse { result, .. }
         | ServerPacket::KickResponse { result, .. } => result.as_ref().err().copied(),
+        ServerPacket::CustomResponse { result, .. } => result.as_ref().err().copied(),
         ServerPacket::Welcome { .. }
         | ServerPacket::Ping { .. }
         | ServerPacket::Pong { .. }
@@ -58,6 +65,8 @@ fn code(packet: &ServerPacket) -> Option<Code> {
         | ServerPacket::RoomChatNotify { .. }
         | ServerPacket::DirectMessageNotify { .. }
         | ServerPacket::Kicked { .. }
-        | ServerPacket::AnnounceNotify { .. } => None,
+        | ServerPacket::AnnounceNotify { .. }
+        | ServerPacket::CustomNotify { .. }
+        | ServerPacket::NoticeNotify { .. } => None,
     }
 }

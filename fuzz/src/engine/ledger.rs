@@ -40,7 +40,7 @@ impl Ledger {
             Input::Connected { session, .. } => {
                 self.sessions.insert(*session, Vec::new());
             }
-            Input::Received { session, packet } => {
+            Input::Received { session, packet } | Input::Stopped { session, packet, .. } => {
                 let response = packet.refusal(Code::Flooding);
                 let due = response.and_then(|response| Some((discriminant(&response), request(&response)?)));
                 if let (Some(dues), Some(due)) = (self.sessions.get_mut(session), due) {
@@ -56,6 +56,8 @@ impl Ledger {
             | Input::LoginVerdict { .. }
             | Input::PresenceLost { .. }
             | Input::Stalled { .. }
+            | Input::ServiceReply { .. }
+            | Input::DisableExtension { .. }
             | Input::Admin(_) => {}
         }
     }
@@ -98,6 +100,10 @@ impl Ledger {
             Action::Online { session, user: None } => {
                 assert!(self.online.remove(session), "{session} logs out and was not online");
             }
+            Action::CallService { .. } | Action::ExtensionFailed { .. } => {
+                panic!("{action:?}, and there is no extension")
+            }
+            Action::Answer { .. } => {}
         }
     }
 
@@ -134,7 +140,8 @@ fn request(packet: &ServerPacket) -> Option<RequestId> {
         | ServerPacket::RoomLeaveResponse { request, .. }
         | ServerPacket::RoomChatResponse { request, .. }
         | ServerPacket::DirectMessageResponse { request, .. }
-        | ServerPacket::KickResponse { request, .. } => Some(*request),
+        | ServerPacket::KickResponse { request, .. }
+        | ServerPacket::CustomResponse { request, .. } => Some(*request),
         ServerPacket::Welcome { .. }
         | ServerPacket::Ping { .. }
         | ServerPacket::Pong { .. }
@@ -146,6 +153,8 @@ fn request(packet: &ServerPacket) -> Option<RequestId> {
         | ServerPacket::RoomChatNotify { .. }
         | ServerPacket::DirectMessageNotify { .. }
         | ServerPacket::Kicked { .. }
-        | ServerPacket::AnnounceNotify { .. } => None,
+        | ServerPacket::AnnounceNotify { .. }
+        | ServerPacket::CustomNotify { .. }
+        | ServerPacket::NoticeNotify { .. } => None,
     }
 }

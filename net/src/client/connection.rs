@@ -261,6 +261,14 @@ impl Receiver {
                 Ok(())
             }
             ServerPacket::AnnounceNotify { text } => self.shared.tell(Event::Announce { text }, bytes),
+            ServerPacket::CustomResponse { request, command_type: _, result } => {
+                let Waiting::Command(reply) = self.shared.waiting(request)? else { return Err(MISMATCH) };
+                answer(reply, result.map(|reply| *reply))
+            }
+            ServerPacket::CustomNotify { command_type, data } => {
+                self.shared.tell(Event::Custom { command_type, data }, bytes)
+            }
+            ServerPacket::NoticeNotify { room, text } => self.shared.tell(Event::Notice { room, text }, bytes),
         }
     }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lobbyd_core::command::CommandName;
+use lobbyd_core::data::Data;
 use lobbyd_core::id::{RoomNumber, UserId};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{LeaveCause, User};
@@ -74,6 +76,20 @@ pub enum Event {
     Announce {
         /// What is said.
         text: Text,
+    },
+    /// The operator says something to this user, or to the room that one is in.
+    Notice {
+        /// The room; absent if it is said to this user.
+        room: Option<RoomNumber>,
+        /// What is said.
+        text: Text,
+    },
+    /// An extension of the server says something.
+    Custom {
+        /// The name of the extension.
+        command_type: CommandName,
+        /// Whatever it has to say.
+        data: Data,
     },
     /// The server is going to stop and closes this connection after that time. Everything works until then, except new
     /// logins and new rooms.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lobbyd_core::data::RawBytes;
 use lobbyd_core::id::{RequestId, RoomNumber, UserId};
-use lobbyd_core::packet::{ClientPacket, RoomChange, RoomPage, RoomSummary, Secret, User};
+use lobbyd_core::packet::{ClientPacket, CommandReply, RoomChange, RoomPage, RoomSummary, Secret, User};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -154,6 +155,21 @@ impl Handle {
     /// As every method of [`Handle`].
     pub async fn kick(&self, room: RoomNumber, user: UserId, ban: bool) -> Result<RoomChange, ClientError> {
         self.ask(0, Waiting::Kick, |request| ClientPacket::KickRequest { request, room, user, ban }).await
+    }
+
+    /// Asks an extension of the server for something. An extension that says no does so in the reply; only what the
+    /// server itself refuses is an error. `timestamp` is the caller's clock in milliseconds since 1970; 0 without one.
+    ///
+    /// # Errors
+    /// As every method of [`Handle`].
+    pub async fn command(&self, name: &str, parameters: &[u8], timestamp: u64) -> Result<CommandReply, ClientError> {
+        self.ask(name.len() + parameters.len(), Waiting::Command, |request| ClientPacket::CustomCommand {
+            request,
+            command_type: name.into(),
+            parameters: RawBytes(parameters),
+            timestamp,
+        })
+        .await
     }
 
     /// Asks for a sign of life, and says how long it took to come.

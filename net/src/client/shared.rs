@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use lobbyd_core::id::RequestId;
-use lobbyd_core::packet::{ClientPacket, CloseReason, Code, RoomChange, RoomPage, User};
+use lobbyd_core::packet::{ClientPacket, CloseReason, Code, CommandReply, RoomChange, RoomPage, User};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -28,6 +28,7 @@ pub(super) enum Waiting {
     RoomChat(Reply<RoomChange>),
     DirectMessage(Reply<()>),
     Kick(Reply<RoomChange>),
+    Command(Reply<CommandReply>),
 }
 
 #[derive(Debug)]

@@ -103,7 +103,7 @@ impl<S: Stream> Hub<S> {
                             }
                             held_secret |= packet.holds_secret();
                             let packet = self.sealer.seal(packet);
-                            self.step(now, Input::Received { session, packet });
+                            self.step_packet(now, session, packet);
                             self.sealer.wipe();
                         }
                         Err(fault) => self.refuse_bytes(session, now, fault),

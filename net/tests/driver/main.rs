@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod asking;
 mod ending;
 mod lanes;
 mod memory;
+mod redis;

@@ -98,7 +98,10 @@ impl Judge {
             | ServerPacket::KickResponse { .. }
             | ServerPacket::DirectMessageNotify { .. }
             | ServerPacket::Kicked { .. }
-            | ServerPacket::AnnounceNotify { .. } => panic!("{} hears what nobody caused: {packet:?}", client.name),
+            | ServerPacket::AnnounceNotify { .. }
+            | ServerPacket::CustomResponse { .. }
+            | ServerPacket::CustomNotify { .. }
+            | ServerPacket::NoticeNotify { .. } => panic!("{} hears what nobody caused: {packet:?}", client.name),
         }
     }
 

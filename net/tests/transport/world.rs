@@ -10,6 +10,7 @@ use lobbyd_core::limits::Rate;
 use lobbyd_core::name::UserName;
 use lobbyd_core::text::Text;
 use lobbyd_net::Report;
+use lobbyd_net::extension::Extensions;
 use lobbyd_net::node::{Node, NodeHandle, Parts};
 use lobbyd_net::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
 use tokio::sync::mpsc;
@@ -123,6 +124,7 @@ impl World {
             room_key: [1; 16],
             accounts,
             presence: None,
+            extensions: Extensions::new(),
         });
         let node = spawn_local(node.run(vec![Queue(queue)]));
         let mut clients = Vec::new();

@@ -1,11 +1,12 @@
 //! What the golden vectors show: every packet, every number of every enum, both arms of every result, options present
 //! and absent, integers where their encoding changes its length; and bytes that have to be refused.
 
+use lobbyd_core::data::{Data, RawBytes};
 use lobbyd_core::id::{RequestId, RoomNumber, UserId};
 use lobbyd_core::input::WireFault;
 use lobbyd_core::packet::{
-    ClientPacket, CloseReason, Code, LeaveCause, List, RoomChange, RoomEntered, RoomPage, RoomSummary, Secret,
-    ServerPacket, User,
+    ClientPacket, CloseReason, Code, CommandReply, LeaveCause, List, RoomChange, RoomEntered, RoomPage, RoomSummary,
+    Secret, ServerPacket, User,
 };
 use lobbyd_core::text::{RawText, Text};
 
@@ -81,6 +82,28 @@ pub(crate) fn client_vectors() -> Vec<(String, ClientPacket<'static>)> {
         ),
         ("kick", ClientPacket::KickRequest { request, room, user: UserId(12), ban: false }),
         ("kick and ban", ClientPacket::KickRequest { request, room, user: UserId(12), ban: true }),
+        (
+            "command",
+            ClientPacket::CustomCommand {
+                request,
+                command_type: "dice.roll".into(),
+                parameters: "2d6".into(),
+                timestamp: 1_700_000_000_000,
+            },
+        ),
+        (
+            "command without parameters, by a client without a clock",
+            ClientPacket::CustomCommand { request, command_type: "ready".into(), parameters: "".into(), timestamp: 0 },
+        ),
+        (
+            "command with parameters that are no text, and a name that is none (can be read; answered with CommandUnknown)",
+            ClientPacket::CustomCommand {
+                request,
+                command_type: "Dice!".into(),
+                parameters: RawBytes(&[0, 255, 128]),
+                timestamp: 0,
+            },
+        ),
     ];
     for length in [250, 251, 2_000] {
         let text = RawText("a".repeat(length).leak().as_bytes());
@@ -151,6 +174,10 @@ fn response_vectors() -> Vec<(&'static str, ServerPacket)> {
     let last_page = RoomPage { rooms: List(vec![tea.clone()]), next: None };
     let page = RoomPage { rooms: List(vec![tea, coffee]), next: Some(RoomNumber(301)) };
     let no_rooms = RoomPage { rooms: List(Vec::new()), next: None };
+    let command = |result: Result<CommandReply, Code>| {
+        let (command_type, result) = (Some("dice.roll".parse().unwrap()), result.map(Box::new));
+        ServerPacket::CustomResponse { request, command_type, result }
+    };
     let nameless = User { id: UserId(11), name: "ada".parse().unwrap(), nickname: None };
     vec![
         ("logged in", ServerPacket::LoginResponse { request, result: Ok(nameless) }),
@@ -173,6 +200,24 @@ fn response_vectors() -> Vec<(&'static str, ServerPacket)> {
         ("direct message refused", ServerPacket::DirectMessageResponse { request, result: Err(Code::UserUnknown) }),
         ("kicked", ServerPacket::KickResponse { request, result: Ok(change) }),
         ("kick refused", ServerPacket::KickResponse { request, result: Err(Code::NotAllowed) }),
+        ("command done", command(Ok(CommandReply { success: true, data: "3 4".into(), error_message: None }))),
+        (
+            "command done, with data that is no text",
+            command(Ok(CommandReply { success: true, data: Data::new(&[0, 255, 128]), error_message: None })),
+        ),
+        (
+            "command that the extension does not carry out",
+            command(Ok(CommandReply {
+                success: false,
+                data: Data::default(),
+                error_message: Some(Text::new("no such die")),
+            })),
+        ),
+        ("command refused", command(Err(Code::ExtensionFailed))),
+        (
+            "command refused whose name is none",
+            ServerPacket::CustomResponse { request, command_type: None, result: Err(Code::CommandUnknown) },
+        ),
     ]
 }
 
@@ -224,11 +269,17 @@ fn other_vectors() -> Vec<(&'static str, ServerPacket)> {
         name: "ada".parse().unwrap(),
         text: Text::new("hello you"),
     };
+    let custom = |data| ServerPacket::CustomNotify { command_type: "dice".parse().unwrap(), data };
+    let notice = |room| ServerPacket::NoticeNotify { room, text: Text::new("mind your words") };
     let announce = |text: &str| ServerPacket::AnnounceNotify { text: Text::new(text) };
     let mut vectors = vec![
         ("direct message", direct),
         ("announcement", announce("maintenance at noon")),
         ("announcement without text", announce("")),
+        ("something an extension says", custom("round 2".into())),
+        ("something an extension says that is no text", custom(Data::new(&[0, 255, 128]))),
+        ("the operator says something to a user", notice(None)),
+        ("the operator says something to a room", notice(Some(RoomNumber(3)))),
     ];
     for length in [250, 251, 2_000] {
         vectors.push(("long announcement", announce(&"a".repeat(length))));
@@ -269,7 +320,7 @@ pub(crate) fn refused_vectors() -> Vec<Refused> {
         stream("a frame without payload", client, &[0, 0, 0, 0], FrameEmpty),
         stream("a frame of 2^32-1 bytes, judged by its length alone", client, &[255, 255, 255, 255], FrameTooLong),
         stream("a frame one byte over the limit", client, &(FRAME_BYTES_MAX + 1).to_le_bytes(), FrameTooLong),
-        packet("the first packet number that a client does not have", client, &[12], PacketUnknown),
+        packet("the first packet number that a client does not have", client, &[13], PacketUnknown),
         packet("packet number 250", client, &[250, 1, 2, 3], PacketUnknown),
         packet("packet number 251", client, &[251, 251, 0], PacketUnknown),
         packet("packet number 2^32-1", client, &[252, 255, 255, 255, 255], PacketUnknown),
@@ -288,6 +339,7 @@ pub(crate) fn refused_vectors() -> Vec<Refused> {
         packet("an integer that breaks off", client, &[1, 252, 1, 2, 3], PacketMalformed),
         packet("a u32 of 2^32", client, &[4, 253, 0, 0, 0, 0, 1, 0, 0, 0], PacketMalformed),
         packet("a bool of 2", client, &[11, 7, 3, 12, 2], PacketMalformed),
+        packet("a command without a timestamp", client, &[12, 7, 1, 97, 0], PacketMalformed),
         packet("an option tag of 2", client, &[7, 7, 3, 2], PacketMalformed),
         packet("an option that is present but not there", client, &[7, 7, 3, 1], PacketMalformed),
         packet("an absent option with a value", client, &[7, 7, 3, 0, 1, 97], PacketMalformed),
@@ -295,12 +347,14 @@ pub(crate) fn refused_vectors() -> Vec<Refused> {
         packet("a text of 2^40 bytes, of which none come", client, &announced(9, 1 << 40), PacketMalformed),
         packet("a text of 2^64-1 bytes, of which none come", client, &announced(9, u64::MAX), PacketMalformed),
         packet("a text length of 2 in three bytes", client, &[9, 7, 3, 251, 2, 0, 104, 105], PacketMalformed),
-        packet("the first packet number that a server does not have", server, &[21], PacketUnknown),
+        packet("the first packet number that a server does not have", server, &[24], PacketUnknown),
         packet("a text that is not UTF-8", server, &[20, 2, 0xff, 0xfe], PacketMalformed),
         packet("a result tag of 2", server, &[6, 7, 2], PacketMalformed),
         packet("an unknown code", server, &[6, 7, 1, 250], PacketMalformed),
         packet("an unknown reason", server, &[4, 250], PacketMalformed),
         packet("a user name in upper case", server, &[5, 7, 0, 11, 3, 65, 100, 97, 0], PacketMalformed),
+        packet("a command name in upper case", server, &[22, 1, 65, 0], PacketMalformed),
+        packet("data shorter than announced", server, &[22, 1, 97, 2, 0], PacketMalformed),
         packet("a user name that is empty", server, &[5, 7, 0, 11, 0, 0], PacketMalformed),
         packet("a list shorter than announced", server, &[7, 7, 0, 2, 3, 0, 0, 1, 0], PacketMalformed),
         packet(

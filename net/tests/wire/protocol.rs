@@ -1,10 +1,11 @@
 //! Whether `net/PROTOCOL.md` says what the code does: every name has its number, every packet its fields in their order,
 //! every example is one of the vectors, every cost and default is the real one.
 
-use lobbyd_core::config::{Config, FRAME_BYTES_LIMIT, FRAME_BYTES_MIN};
+use lobbyd_core::config::{Config, ERROR_MESSAGE_BYTES_MAX, FRAME_BYTES_LIMIT, FRAME_BYTES_MIN};
 use lobbyd_core::limits::{Rate, cost};
 use lobbyd_core::packet::{
-    ClientPacket, CloseReason, Code, LeaveCause, RoomChange, RoomEntered, RoomPage, RoomSummary, ServerPacket, User,
+    ClientPacket, CloseReason, Code, CommandReply, LeaveCause, RoomChange, RoomEntered, RoomPage, RoomSummary,
+    ServerPacket, User,
 };
 use serde::Deserialize;
 
@@ -96,6 +97,7 @@ fn page_has_every_composite_value_with_its_fields() {
         ("RoomSummary", variants::struct_fields::<RoomSummary>()),
         ("RoomEntered", variants::struct_fields::<RoomEntered>()),
         ("RoomChange", variants::struct_fields::<RoomChange>()),
+        ("CommandReply", variants::struct_fields::<CommandReply>()),
     ];
     for (name, fields) in expected {
         let body = part.split(&format!("\n**`{name}`**")).nth(1).unwrap_or_else(|| panic!("{name} is missing"));
@@ -146,6 +148,13 @@ fn page_has_the_defaults() {
         ("## Limits", rate(config.room_creations_per_user, "minute")),
         ("## Limits", rate(config.room_password_failures_per_user, "minute")),
         ("## Limits", format!("| bans of a room | [{}] |", config.bans_per_room_max)),
+        (
+            "## Limits",
+            format!("| [{}], [{}] of yours |", config.commands_waiting_max, config.commands_waiting_per_session_max),
+        ),
+        ("## Limits", format!("`frame_bytes_max` less {}", config.frame_bytes_max - config.data_bytes_max())),
+        ("## Commands", format!("after some time [{} s]", config.command_timeout.as_secs())),
+        ("## Commands", format!("1 to {ERROR_MESSAGE_BYTES_MAX} bytes")),
         ("## Limits", format!("| rooms | [{}] |", config.rooms_max)),
         ("## Limits", format!("[{}], [{}]", config.users_max, config.logins_pending_max)),
         ("## Limits", format!("[{}]; [{}]", config.sessions_max, config.sessions_per_address_max)),

@@ -1,10 +1,12 @@
 //! Packets at random: every variant, and every number that is encoded in a different way.
 
+use lobbyd_core::command::CommandName;
+use lobbyd_core::data::{Data, RawBytes};
 use lobbyd_core::id::{RequestId, RoomNumber, UserId};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{
-    ClientPacket, CloseReason, Code, LeaveCause, List, RoomChange, RoomEntered, RoomPage, RoomSummary, Secret,
-    ServerPacket, User,
+    ClientPacket, CloseReason, Code, CommandReply, LeaveCause, List, RoomChange, RoomEntered, RoomPage, RoomSummary,
+    Secret, ServerPacket, User,
 };
 use lobbyd_core::text::{RawText, Text};
 use proptest::collection::vec;
@@ -45,6 +47,10 @@ pub(crate) fn client_packet() -> BoxedStrategy<ClientPacket<'static>> {
     });
     let kick = (request(), room(), user_id(), any::<bool>())
         .prop_map(|(request, room, user, ban)| ClientPacket::KickRequest { request, room, user, ban });
+    let command =
+        (request(), raw(), bytes(), long_number()).prop_map(|(request, command_type, parameters, timestamp)| {
+            ClientPacket::CustomCommand { request, command_type, parameters: RawBytes(parameters), timestamp }
+        });
     prop_oneof![
         hello,
         long_number().prop_map(|nonce| ClientPacket::Ping { nonce }),
@@ -58,13 +64,14 @@ pub(crate) fn client_packet() -> BoxedStrategy<ClientPacket<'static>> {
         chat,
         direct,
         kick,
+        command,
     ]
     .boxed()
 }
 
 /// Any packet of a server.
 pub(crate) fn server_packet() -> BoxedStrategy<ServerPacket> {
-    prop_oneof![session_packet(), response(), room_notify(), other_notify()].boxed()
+    prop_oneof![session_packet(), response(), command_packet(), room_notify(), other_notify()].boxed()
 }
 
 fn session_packet() -> impl Strategy<Value = ServerPacket> {
@@ -110,6 +117,22 @@ fn response() -> impl Strategy<Value = ServerPacket> {
         with(Just(()), |request, result| ServerPacket::DirectMessageResponse { request, result }),
         with(change(), |request, result| ServerPacket::KickResponse { request, result }),
     ]
+}
+
+fn command_packet() -> impl Strategy<Value = ServerPacket> {
+    let reply = (any::<bool>(), data(), option::of(text())).prop_map(|(success, data, error_message)| CommandReply {
+        success,
+        data,
+        error_message,
+    });
+    let result =
+        prop_oneof![reply.prop_map(|reply| Ok(Box::new(reply))), select(variants::all::<Code>()).prop_map(Err)];
+    let response = (request(), option::of(command_name()), result)
+        .prop_map(|(request, command_type, result)| ServerPacket::CustomResponse { request, command_type, result });
+    let notify =
+        (command_name(), data()).prop_map(|(command_type, data)| ServerPacket::CustomNotify { command_type, data });
+    let notice = (option::of(room()), text()).prop_map(|(room, text)| ServerPacket::NoticeNotify { room, text });
+    prop_oneof![response, notify, notice]
 }
 
 fn room_notify() -> impl Strategy<Value = ServerPacket> {
@@ -186,6 +209,14 @@ fn user_id() -> impl Strategy<Value = UserId> {
 
 fn name() -> BoxedStrategy<UserName> {
     "[a-z0-9_.-]{1,32}".prop_map(|name| name.parse().unwrap()).boxed()
+}
+
+fn command_name() -> BoxedStrategy<CommandName> {
+    "[a-z0-9_.-]{1,32}".prop_map(|name| name.parse().unwrap()).boxed()
+}
+
+fn data() -> BoxedStrategy<Data> {
+    bytes().prop_map(Data::new).boxed()
 }
 
 fn text() -> BoxedStrategy<Text> {

@@ -54,6 +54,11 @@ pub(super) fn event(event: &Event, room: Option<&Room>, me: Option<&User>) -> Ve
             vec![format!("* {who} sent you out of room {number}{ban}")]
         }
         Event::Announce { text } => vec![format!("* announcement: {}", escape_message(text.as_str()))],
+        Event::Notice { text, .. } => vec![format!("* notice: {}", escape_message(text.as_str()))],
+        Event::Custom { command_type, data } => {
+            let said = String::from_utf8_lossy(data.as_bytes());
+            vec![format!("* {command_type} says: {}", escape_message(&said))]
+        }
         Event::GoAway { after } => {
             vec![format!("* the server is going to stop: it closes this connection in {}", duration(*after))]
         }

@@ -138,6 +138,8 @@ impl View {
             Event::RoomChat { .. }
             | Event::DirectMessage { .. }
             | Event::Announce { .. }
+            | Event::Notice { .. }
+            | Event::Custom { .. }
             | Event::GoAway { .. }
             | Event::Gap { .. } => {}
         }
@@ -156,7 +158,8 @@ fn room_of(event: &Event) -> Option<RoomNumber> {
         | Event::RoomChat { room, .. }
         | Event::Kicked { room, .. }
         | Event::Gap { room, .. } => Some(*room),
-        Event::DirectMessage { .. } | Event::Announce { .. } | Event::GoAway { .. } => None,
+        Event::Notice { room, .. } => *room,
+        Event::DirectMessage { .. } | Event::Announce { .. } | Event::Custom { .. } | Event::GoAway { .. } => None,
     }
 }
 

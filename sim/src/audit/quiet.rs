@@ -35,9 +35,23 @@ impl Auditor {
         if connection.is_wild {
             return Ok(());
         }
+        // While a process stands still it gets no verdicts, so what waits for one may wait for so much longer.
+        let stalled_until = self.daemons[connection.daemon].stalled_until;
         let is_late = connection.requests.waiting().find(|request| {
-            let is_login = matches!(request.asked, Asked::Login { .. });
-            !is_login || request.begun_at + self.rules.login_patience < at
+            let patience = match request.asked {
+                Asked::Login { .. } => self.rules.login_patience,
+                // An extension may keep it for so long.
+                Asked::Command => self.rules.command_patience,
+                Asked::Logout
+                | Asked::RoomList { .. }
+                | Asked::RoomCreate
+                | Asked::RoomEnter { .. }
+                | Asked::RoomLeave { .. }
+                | Asked::RoomChat { .. }
+                | Asked::DirectMessage
+                | Asked::Kick { .. } => return true,
+            };
+            request.begun_at.max(stalled_until) + patience < at
         });
         match is_late {
             Some(request) => {

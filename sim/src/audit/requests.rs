@@ -55,6 +55,7 @@ pub(super) enum Asked {
     Kick {
         room: RoomNumber,
     },
+    Command,
 }
 
 /// Which kind of request a response answers.
@@ -69,6 +70,7 @@ pub(super) enum Kind {
     RoomChat,
     DirectMessage,
     Kick,
+    Command,
 }
 
 impl Asked {
@@ -83,6 +85,7 @@ impl Asked {
             Self::RoomChat { .. } => Kind::RoomChat,
             Self::DirectMessage => Kind::DirectMessage,
             Self::Kick { .. } => Kind::Kick,
+            Self::Command => Kind::Command,
         }
     }
 }
@@ -116,7 +119,7 @@ impl Requests {
     }
 
     /// The request that a response answers. What is decided at once is answered in the order of asking; a login is
-    /// answered when its verdict is there, but before the logout that cancels it.
+    /// answered when its verdict is there and a command when its extension likes, but before the logout that cancels it.
     ///
     /// # Errors
     /// When it was answered before, or never asked, or something before it was passed over.
@@ -130,8 +133,9 @@ impl Requests {
             });
         };
         let is_logged_out = kind == Kind::Logout && is_ok;
-        let waits = |request: &&Request| is_logged_out || !matches!(request.asked, Asked::Login { .. });
-        if kind != Kind::Login
+        let waits =
+            |request: &&Request| is_logged_out || !matches!(request.asked, Asked::Login { .. } | Asked::Command);
+        if !matches!(kind, Kind::Login | Kind::Command)
             && let Some(earlier) = self.waiting.iter().take(place).find(waits)
         {
             return breach(format!("request {id} is answered, and {} before it was not", earlier.id));

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::live::LiveArguments;
 use super::{Layer, Runs, Terminal, Verdict, quoted, read, world};
+use crate::extend::Extend;
 use crate::layers::live::{Live, StartError, Target};
 use crate::layers::{CannotDo, World};
 use crate::runner::{self, Outcome, Skipped};
@@ -29,10 +30,14 @@ pub(super) struct Run {
 ///
 /// # Errors
 /// When the layer cannot be set up, or results cannot be written.
-pub(super) fn run(run: &Run, terminal: &mut Terminal<impl Write, impl Write>) -> anyhow::Result<Verdict> {
+pub(super) fn run(
+    run: &Run,
+    extend: &Extend,
+    terminal: &mut Terminal<impl Write, impl Write>,
+) -> anyhow::Result<Verdict> {
     run.live.must_fit(run.runs.layer)?;
     let target = run.live.target()?;
-    run_files(run, &|scenario, layer, seed| execute(scenario, layer, seed, &target), terminal)
+    run_files(run, &|scenario, layer, seed| execute(scenario, layer, seed, &target, extend), terminal)
 }
 
 /// What came of a run, as far as the report says it.
@@ -48,9 +53,9 @@ struct Ran {
 /// Runs a scenario on a layer with a seed.
 type Execute<'e> = &'e dyn Fn(&Scenario, Layer, u64) -> anyhow::Result<Ran>;
 
-fn execute(scenario: &Scenario, layer: Layer, seed: u64, target: &Target) -> anyhow::Result<Ran> {
+fn execute(scenario: &Scenario, layer: Layer, seed: u64, target: &Target, extend: &Extend) -> anyhow::Result<Ran> {
     let mut world: Box<dyn World> = match layer {
-        Layer::Pure | Layer::Turmoil => world(layer, scenario, seed)?,
+        Layer::Pure | Layer::Turmoil => world(layer, scenario, seed, extend)?,
         Layer::Live => match Live::for_scenario(scenario, target, seed) {
             Ok(world) => Box::new(world),
             Err(StartError::CannotDo(cannot @ CannotDo::Layer { .. })) => {
@@ -202,7 +207,8 @@ mod tests {
     fn what_is_for_the_live_layer_is_refused_on_others() {
         let mut run = run(&[SCENARIO], None);
         run.live = LiveArguments::with_addresses(&["localhost:7400"]);
-        let refused = super::run(&run, &mut terminal()).expect_err("the pure layer has no addresses");
+        let refused =
+            super::run(&run, &Extend::default(), &mut terminal()).expect_err("the pure layer has no addresses");
         assert_eq!(refused.to_string(), "--address has no meaning on the pure layer: give --layer live as well");
     }
 

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::{Layer, Terminal, Verdict, quoted, read, world};
+use crate::extend::Extend;
 use crate::runner;
 use crate::seed;
 use crate::show::{self, Chart};
@@ -43,7 +44,11 @@ enum Format {
 ///
 /// # Errors
 /// When the layer cannot be set up, or the picture cannot be written.
-pub(super) fn show(show: &Show, terminal: &mut Terminal<impl Write, impl Write>) -> anyhow::Result<Verdict> {
+pub(super) fn show(
+    show: &Show,
+    extend: &Extend,
+    terminal: &mut Terminal<impl Write, impl Write>,
+) -> anyhow::Result<Verdict> {
     let Show { file, layer, seed, format, output } = show;
     let scenario = match read(file) {
         Ok(scenario) => scenario,
@@ -52,7 +57,7 @@ pub(super) fn show(show: &Show, terminal: &mut Terminal<impl Write, impl Write>)
             return Ok(Verdict::BadUsage);
         }
     };
-    let mut world = world(*layer, &scenario, *seed).with_context(|| file.display().to_string())?;
+    let mut world = world(*layer, &scenario, *seed, extend).with_context(|| file.display().to_string())?;
     world.watch();
     let outcome = runner::run(&scenario, world.as_mut());
     let chart = Chart::new(&scenario, &outcome);

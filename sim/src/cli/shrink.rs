@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
 use super::{Layer, Terminal, Verdict, quoted, read, world};
+use crate::extend::Extend;
 use crate::layers::World;
 use crate::runner::{self, Violation};
 use crate::scenario::{Scenario, parse, print};
@@ -39,8 +40,12 @@ pub(super) struct Shrink {
 ///
 /// # Errors
 /// When it cannot be read, holds, or cannot be written.
-pub(super) fn shrink(shrink: &Shrink, terminal: &mut Terminal<impl Write, impl Write>) -> anyhow::Result<Verdict> {
-    let world_of = |scenario: &Scenario| world(shrink.layer, scenario, shrink.seed);
+pub(super) fn shrink(
+    shrink: &Shrink,
+    extend: &Extend,
+    terminal: &mut Terminal<impl Write, impl Write>,
+) -> anyhow::Result<Verdict> {
+    let world_of = |scenario: &Scenario| world(shrink.layer, scenario, shrink.seed, extend);
     // Each attempt at a scenario that panics does so too, and says so.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));

@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::shrink::{self, Shrink};
 use super::{Layer, Terminal, Verdict, duration, quoted};
+use crate::extend::Extend;
 use crate::scenario::print;
 use crate::seed;
 use crate::shrink::ATTEMPTS_MAX;
@@ -117,7 +118,7 @@ fn report(finding: &Finding, swarm: &Swarm, terminal: &mut Terminal<impl Write, 
     if !swarm.no_shrink {
         let attempts = if layer == Layer::Pure { ATTEMPTS_MAX } else { SLOW_ATTEMPTS_MAX };
         let shrink = Shrink { file, layer, seed: *seed, output: None, attempts };
-        shrink::shrink(&shrink, terminal).context("it cannot be made smaller")?;
+        shrink::shrink(&shrink, &Extend::default(), terminal).context("it cannot be made smaller")?;
     }
     Ok(())
 }

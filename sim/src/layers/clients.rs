@@ -32,7 +32,10 @@ impl Clients {
         let line = Line::new();
         let client = self.clients.entry(name.to_owned()).or_default();
         if let Some(old) = client.line.replace(line.clone()) {
-            old.order(Order::Leave);
+            // One that is being closed or reset at this moment goes on with that.
+            if old.is_alive() {
+                old.order(Order::Leave);
+            }
         }
         client.voice.borrow_mut().speech.disconnected();
         (line, client.voice.clone())
@@ -62,6 +65,7 @@ impl Clients {
             | Operation::RoomChat { .. }
             | Operation::DirectMessage { .. }
             | Operation::Kick { .. }
+            | Operation::Command { .. }
             | Operation::Ping { .. }
             | Operation::Raw(_) => {
                 if line.is_half_closed() {

@@ -232,6 +232,10 @@ fn take_packets(received: &mut Vec<u8>, voice: &RefCell<Voice>, line: &Line) -> 
     while let Some(frame) = next_frame(&received[consumed..], FRAME_BYTES_LIMIT).map_err(unreadable)? {
         let packet = decode_server(frame.payload).map_err(unreadable)?;
         consumed += frame.consumed;
+        // Whoever has closed a connection hears no more of it; another one may have its place already.
+        if !line.is_alive() {
+            continue;
+        }
         let mut voice = voice.borrow_mut();
         voice.speech.hear(&packet, &mut line.outgoing.borrow_mut());
         voice.arrived.push_back(Arrival::Packet(packet));

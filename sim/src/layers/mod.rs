@@ -56,6 +56,11 @@ pub trait World {
     /// When something inside the world has failed: an assertion, an invariant, a panic.
     fn step(&mut self, limit: Duration) -> Result<bool, Failure>;
 
+    /// Whether daemons have middleware, which may change what users say.
+    fn has_middleware(&self) -> bool {
+        false
+    }
+
     /// Whether nothing is under way: no bytes on the network, nothing that a task is about to do.
     fn is_quiet(&self) -> bool;
 

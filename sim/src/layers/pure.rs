@@ -29,6 +29,7 @@ mod wire;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use lobbyd_core::command::CommandName;
 use lobbyd_core::config::ConfigError;
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::input::{Admin, Input};
@@ -39,6 +40,7 @@ use self::queue::Event;
 use self::stores::{Stores, Told};
 use self::wire::Wire;
 use super::{Arrival, CannotDo, Failure, World};
+use crate::extend::Extend;
 use crate::marks::Marks;
 use crate::random::{self, Random};
 use crate::scenario::{Check, Fault, Operation, Setup};
@@ -68,6 +70,9 @@ pub enum SetupError {
     /// Two daemons have one name.
     #[error("two daemons are called {0:?}; give each a name of its own")]
     DaemonTwice(String),
+    /// A service has no stand-in, and nothing asynchronous runs here.
+    #[error("service {0} has no stand-in, which the pure layer needs: give it one, or run on the turmoil layer")]
+    NoStandIn(CommandName),
 }
 
 impl Pure {
@@ -80,11 +85,26 @@ impl Pure {
         Self::with_checks(setup, seed, true)
     }
 
+    /// The same, with daemons that have extensions.
+    ///
+    /// # Errors
+    /// When the setup cannot be, or nobody stands in for a service.
+    pub fn with_extensions(setup: &Setup, seed: u64, extend: &Extend) -> Result<Self, SetupError> {
+        if let Some(service) = extend.without_stand_in() {
+            return Err(SetupError::NoStandIn(service));
+        }
+        Self::build(setup, seed, true, extend)
+    }
+
     /// The same, and whether engines are checked at all, which takes time in proportion to their state.
     ///
     /// # Errors
     /// When the setup cannot be.
     pub fn with_checks(setup: &Setup, seed: u64, checks: bool) -> Result<Self, SetupError> {
+        Self::build(setup, seed, checks, &Extend::default())
+    }
+
+    fn build(setup: &Setup, seed: u64, checks: bool, extend: &Extend) -> Result<Self, SetupError> {
         let mut config = setup.config.clone();
         let mut random = Random::derived(seed, "key of room passwords");
         let key = (u128::from(random.next()) << 64 | u128::from(random.next())).to_le_bytes();
@@ -102,7 +122,7 @@ impl Pure {
             if names.insert(name.clone(), index).is_some() {
                 return Err(SetupError::DaemonTwice(name.clone()));
             }
-            daemons.push(Daemon::new(index, name, config.clone(), key, seed, checks));
+            daemons.push(Daemon::new(index, name, config.clone(), key, seed, checks, extend.clone()));
         }
         Ok(Self { wire, daemons, stores, names })
     }
@@ -161,7 +181,7 @@ impl Pure {
             Event::Up(stream) | Event::Window(stream) | Event::Linger(stream) => {
                 Some(self.wire.streams[stream as usize].daemon)
             }
-            Event::Timer(daemon) | Event::Command(daemon) => Some(daemon),
+            Event::Timer(daemon) | Event::Command(daemon) | Event::Reply(daemon, _) => Some(daemon),
             Event::Store(event) => self.stores.daemon_of(event),
             Event::Down(_) | Event::Refused(_) | Event::Resume(_) => None,
         }
@@ -191,6 +211,11 @@ impl Pure {
                     daemons[daemon as usize].post(input, wire, stores)?;
                 }
             }
+            Event::Reply(daemon, number) => {
+                if let Some(input) = daemons[daemon as usize].replies.remove(&number) {
+                    daemons[daemon as usize].post(input, wire, stores)?;
+                }
+            }
             Event::Store(event) => stores.handle(event, wire),
         }
         while let Some(Told { daemon, input }) = stores.told.pop_front() {
@@ -201,6 +226,10 @@ impl Pure {
 }
 
 impl World for Pure {
+    fn has_middleware(&self) -> bool {
+        self.daemons.iter().any(Daemon::has_middleware)
+    }
+
     fn now(&self) -> Duration {
         Duration::from_nanos(self.wire.now)
     }

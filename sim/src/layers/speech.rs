@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lobbyd_core::data::RawBytes;
 use lobbyd_core::id::{RequestId, UserId};
 use lobbyd_core::packet::{ClientPacket, Secret, ServerPacket};
 use lobbyd_core::text::RawText;
@@ -105,6 +106,12 @@ impl Speech {
                 })?;
                 ClientPacket::KickRequest { request: self.request(), room: *room, user, ban: *ban }
             }
+            Operation::Command { name, parameters, timestamp } => ClientPacket::CustomCommand {
+                request: self.request(),
+                command_type: name.as_str().into(),
+                parameters: RawBytes(parameters),
+                timestamp: *timestamp,
+            },
         };
         encode_client(&packet, out);
         Ok(())

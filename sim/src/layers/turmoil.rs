@@ -37,6 +37,7 @@ use self::setup::hosts_named_by_faults;
 pub(super) use self::setup::validate;
 use super::clients::Clients;
 use super::{Arrival, CannotDo, Failure, World};
+use crate::extend::Extend;
 use crate::network::{Network, WINDOW_BYTES};
 use crate::redis::RedisServer;
 use crate::scenario::{Check, Fault, Operation, Scenario, Setup, Store};
@@ -69,6 +70,7 @@ pub struct Turmoil {
     apart: BTreeSet<String>,
     login_timeout: Duration,
     started_at: Duration,
+    has_middleware: bool,
     failure: Option<Failure>,
 }
 
@@ -87,7 +89,7 @@ impl Turmoil {
     /// # Errors
     /// When the setup makes no sense, or the daemons do not start.
     pub fn new(setup: &Setup, seed: u64) -> Result<Self, CannotDo> {
-        Self::with_apart(setup, seed, BTreeSet::new())
+        Self::with_apart(setup, seed, BTreeSet::new(), &Extend::default())
     }
 
     /// A world for a scenario: every client that a fault of it names has a host of its own.
@@ -95,12 +97,20 @@ impl Turmoil {
     /// # Errors
     /// As [`Turmoil::new`].
     pub fn for_scenario(scenario: &Scenario, seed: u64) -> Result<Self, CannotDo> {
-        let mut named = BTreeSet::new();
-        scenario.steps.iter().for_each(|step| hosts_named_by_faults(step, &mut named));
-        Self::with_apart(&scenario.setup, seed, named)
+        Self::with_extensions(scenario, seed, &Extend::default())
     }
 
-    fn with_apart(setup: &Setup, seed: u64, mut apart: BTreeSet<String>) -> Result<Self, CannotDo> {
+    /// The same, with daemons that have extensions.
+    ///
+    /// # Errors
+    /// As [`Turmoil::new`].
+    pub fn with_extensions(scenario: &Scenario, seed: u64, extend: &Extend) -> Result<Self, CannotDo> {
+        let mut named = BTreeSet::new();
+        scenario.steps.iter().for_each(|step| hosts_named_by_faults(step, &mut named));
+        Self::with_apart(&scenario.setup, seed, named, extend)
+    }
+
+    fn with_apart(setup: &Setup, seed: u64, mut apart: BTreeSet<String>, extend: &Extend) -> Result<Self, CannotDo> {
         validate(setup)?;
         apart.retain(|name| name != redis_host::HOST && !setup.daemons.contains(name));
         let seeds = Seeds::new(seed);
@@ -124,13 +134,14 @@ impl Turmoil {
         }
         let mut daemons = BTreeMap::new();
         for name in &setup.daemons {
-            let daemon = Rc::new(Daemon::new(name, setup, network.clone(), seeds));
+            let daemon = Rc::new(Daemon::new(name, setup, network.clone(), seeds, extend.clone()));
             daemons.insert(name.clone(), daemon.clone());
             simulation.host(name.as_str(), move || daemon.clone().run());
         }
         let mut world = Self {
             simulation,
             network,
+            has_middleware: extend.has_middleware(),
             links: Links::default(),
             daemons,
             redis,
@@ -305,6 +316,10 @@ impl Turmoil {
 const LAYER: &str = "turmoil";
 
 impl World for Turmoil {
+    fn has_middleware(&self) -> bool {
+        self.has_middleware
+    }
+
     fn now(&self) -> Duration {
         self.simulation.elapsed() - self.started_at
     }

@@ -98,7 +98,12 @@ impl Model {
                 let is_it = |session: &&Session| session.online().is_some_and(|online| online.user.id == *user);
                 self.sessions().find(is_it).map(|session| session.id)
             }
-            Action::Broadcast { .. } | Action::VerifyLogin { .. } | Action::Online { .. } => None,
+            Action::Broadcast { .. }
+            | Action::VerifyLogin { .. }
+            | Action::Online { .. }
+            | Action::CallService { .. }
+            | Action::ExtensionFailed { .. }
+            | Action::Answer { .. } => None,
         }
     }
 

@@ -127,6 +127,8 @@ impl Model {
             rooms: self.rooms.len() as u32,
             members: self.rooms.iter().map(|room| room.members.len() as u32).sum(),
             deadlines: 0,
+            commands_waiting: 0,
+            service_calls: 0,
         }
     }
 
@@ -152,7 +154,8 @@ impl Model {
     fn takes(&mut self, input: &Input<'_>, told: &mut Told<'_>) -> Result<(), Mismatch> {
         match input {
             Input::Connected { session, address } => self.connects(*session, *address, told),
-            Input::Received { session, packet } => self.hears(*session, packet, told),
+            Input::Received { session, packet } => self.hears(*session, packet, None, told),
+            Input::Stopped { session, packet, code } => self.hears(*session, packet, Some(*code), told),
             Input::Malformed { session, fault } => {
                 let reason = match fault {
                     WireFault::FrameEmpty => CloseReason::FrameEmpty,
@@ -169,6 +172,8 @@ impl Model {
             // Was done first.
             Input::Stalled { .. } => Ok(()),
             Input::Admin(command) => self.obeys(command, told),
+            // The model knows no extensions, so whatever replies, or is disabled, is not there.
+            Input::ServiceReply { .. } | Input::DisableExtension { .. } => Ok(()),
         }
     }
 

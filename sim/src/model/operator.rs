@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use lobbyd_core::id::SessionId;
-use lobbyd_core::input::Admin;
+use lobbyd_core::action::Action;
+use lobbyd_core::data::Data;
+use lobbyd_core::id::{AskId, RoomNumber, SessionId};
+use lobbyd_core::input::{Admin, Notice};
 use lobbyd_core::name::UserName;
-use lobbyd_core::packet::{CloseReason, ServerPacket};
+use lobbyd_core::packet::{CloseReason, Code, LeaveCause, ServerPacket};
 use lobbyd_core::text::Text;
 use lobbyd_core::time::Instant;
 
@@ -39,7 +41,79 @@ impl Model {
                 }
                 Err(_) => Ok(()),
             },
+            Admin::NotifyUser { ask, user, notice } => {
+                let sessions = self.sessions_of(*user);
+                let heard = self
+                    .notice(*notice, None)
+                    .and_then(|packet| if sessions.is_empty() { Err(Code::UserUnknown) } else { Ok(packet) });
+                answers(*ask, &sessions, heard, told)
+            }
+            Admin::NotifyRoom { ask, room: number, notice } => {
+                let room = self.room(*number);
+                let sessions: Vec<_> =
+                    room.iter().flat_map(|room| &room.members).map(|(session, _)| *session).collect();
+                let is_there = room.is_some();
+                let heard = self
+                    .notice(*notice, Some(*number))
+                    .and_then(|packet| if is_there { Ok(packet) } else { Err(Code::RoomUnknown) });
+                answers(*ask, &sessions, heard, told)
+            }
+            Admin::Kick { ask, room, user, ban } => {
+                let result = self.kicks_user(*room, *user, *ban, told)?;
+                told.does(&Action::Answer { ask: *ask, result })
+            }
+            Admin::CleanUpEmptyRooms { ask } => {
+                let before = self.rooms.len();
+                self.rooms.retain(|room| room.empty_until.is_none());
+                let count = (before - self.rooms.len()) as u32;
+                told.does(&Action::Answer { ask: *ask, result: Ok(count) })
+            }
         }
+    }
+
+    fn notice(&self, notice: Notice<'_>, room: Option<RoomNumber>) -> Result<ServerPacket, Code> {
+        match notice {
+            Notice::Text(text) => {
+                let text = words::message(text, self.config.text_bytes_max)?;
+                Ok(ServerPacket::NoticeNotify { room, text: Text::new(text) })
+            }
+            // `net/PROTOCOL.md`, limits: a frame less 384 bytes.
+            Notice::Custom { data, .. } if data.0.len() + 384 > self.config.frame_bytes_max as usize => {
+                Err(Code::TextTooLong)
+            }
+            Notice::Custom { command_type, data } => {
+                Ok(ServerPacket::CustomNotify { command_type, data: Data::new(data.0) })
+            }
+        }
+    }
+
+    /// Sends every session of a user from a room back to the lobby.
+    fn kicks_user(
+        &mut self,
+        number: RoomNumber,
+        name: UserName,
+        ban: bool,
+        told: &mut Told<'_>,
+    ) -> Result<Result<u32, Code>, Mismatch> {
+        let Some(room) = self.room(number) else { return Ok(Err(Code::RoomUnknown)) };
+        let is_user = |session: SessionId| self.online(session).is_some_and(|online| online.user.name == name);
+        let targets: Vec<_> = room.members.iter().copied().filter(|(session, _)| is_user(*session)).collect();
+        if targets.is_empty() {
+            return Ok(Err(Code::UserUnknown));
+        }
+        if ban && !room.bans.contains(&name) {
+            if room.bans.len() >= self.config.bans_per_room_max as usize {
+                return Ok(Err(Code::BansFull));
+            }
+            if let Some(room) = self.room_mut(number) {
+                room.bans.push(name);
+            }
+        }
+        for (session, user) in &targets {
+            let sequence = self.leaves(*session, *user, number, LeaveCause::Kicked, told)?;
+            told.sends(*session, ServerPacket::Kicked { room: number, sequence, by: None, banned: ban })?;
+        }
+        Ok(Ok(targets.len() as u32))
     }
 
     /// Everybody is told a moment to go. Which one is the engine's choice, as long as it lies within the time given.
@@ -107,4 +181,17 @@ impl Model {
     ) -> Result<(), Mismatch> {
         sessions.iter().try_for_each(|session| self.closes(*session, reason, told))
     }
+}
+
+/// A notice reaches these sessions, or nobody, and the operator learns which.
+fn answers(
+    ask: AskId,
+    sessions: &[SessionId],
+    heard: Result<ServerPacket, Code>,
+    told: &mut Told<'_>,
+) -> Result<(), Mismatch> {
+    if let Ok(packet) = &heard {
+        told.broadcasts(sessions.iter().copied(), packet)?;
+    }
+    told.does(&Action::Answer { ask, result: heard.map(|_| sessions.len() as u32) })
 }

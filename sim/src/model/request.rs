@@ -54,18 +54,20 @@ fn cost(packet: &ClientPacket<'_, Sealed>) -> u32 {
         ClientPacket::RoomChatRequest { .. } => 1,
         ClientPacket::DirectMessageRequest { .. } => 1,
         ClientPacket::KickRequest { .. } => 3,
+        ClientPacket::CustomCommand { .. } => 3,
     }
 }
 
 impl Model {
-    /// A packet has come in.
+    /// A packet has come in, and perhaps middleware has stopped it.
     pub(super) fn hears(
         &mut self,
         id: SessionId,
         packet: &ClientPacket<'_, Sealed>,
+        stopped: Option<Code>,
         told: &mut Told<'_>,
     ) -> Result<(), Mismatch> {
-        match self.answers(id, packet, told) {
+        match self.answers(id, packet, stopped, told) {
             Ok(()) => Ok(()),
             Err(No::Mismatch(mismatch)) => Err(mismatch),
             Err(No::Close(reason)) => self.closes(id, reason, told),
@@ -76,7 +78,13 @@ impl Model {
         }
     }
 
-    fn answers(&mut self, id: SessionId, packet: &ClientPacket<'_, Sealed>, told: &mut Told<'_>) -> Result<(), No> {
+    fn answers(
+        &mut self,
+        id: SessionId,
+        packet: &ClientPacket<'_, Sealed>,
+        stopped: Option<Code>,
+        told: &mut Told<'_>,
+    ) -> Result<(), No> {
         let (now, flood, refusals) = (self.now, self.config.flood, self.config.flood_refusals);
         self.wakes_at(now + self.config.heartbeat_interval);
         let Some(session) = self.session_mut(id) else { return Ok(()) };
@@ -91,6 +99,10 @@ impl Model {
         let is_pending = session.is_pending();
         if is_hello != is_first {
             return Err(if is_first { CloseReason::HelloExpected } else { CloseReason::HelloRepeated }.into());
+        }
+        if let Some(code) = stopped.filter(|code| packet.refusal(*code).is_some()) {
+            let is_logout = matches!(packet, ClientPacket::LogoutRequest { .. });
+            return Err(if is_pending && !is_logout { Code::LoginPending } else { code }.into());
         }
         match *packet {
             ClientPacket::Hello { version, .. } => self.greets(id, version),
@@ -110,6 +122,10 @@ impl Model {
             ClientPacket::RoomChatRequest { request, room, text } => self.chats(id, request, room, text, told),
             ClientPacket::DirectMessageRequest { request, user, text } => self.writes(id, request, user, text, told),
             ClientPacket::KickRequest { request, room, user, ban } => self.kicks(id, request, room, user, ban, told),
+            ClientPacket::CustomCommand { .. } => {
+                self.logged_in(id)?;
+                Err(Code::CommandUnknown.into())
+            }
         }
     }
 

@@ -50,7 +50,10 @@ impl<'a> Told<'a> {
             | Action::Close { .. }
             | Action::VerifyLogin { .. }
             | Action::ReleasePresence { .. }
-            | Action::Online { .. } => None,
+            | Action::Online { .. }
+            | Action::CallService { .. }
+            | Action::ExtensionFailed { .. }
+            | Action::Answer { .. } => None,
         })
     }
 

@@ -10,7 +10,8 @@ use super::Pattern;
 /// A packet's name and its fields.
 ///
 /// Fields of fields are flattened to their own names, `Ok(..)` of a result to the fields in it (a result without any is
-/// `ok`), `Err(code)` to `refused`. Absent options are `none`; texts are in quotes, escaped as in JSON; lists of users
+/// `ok`), `Err(code)` to `refused`. Absent options are `none`; texts are in quotes, escaped as in JSON; data that is no
+/// text is `hex:` and its digits; lists of users
 /// and rooms are `[…]` of their names or numbers.
 #[must_use]
 pub fn of(packet: &ServerPacket) -> (String, BTreeMap<String, String>) {
@@ -26,6 +27,11 @@ pub fn of(packet: &ServerPacket) -> (String, BTreeMap<String, String>) {
 
 fn flatten(fields: &mut BTreeMap<String, String>, name: &str, value: Value) {
     match value {
+        // Data that is no text.
+        Value::Object(object) if object.len() == 1 && object.contains_key("hex") => {
+            let digits = object["hex"].as_str().unwrap_or_default();
+            fields.insert(name.to_owned(), format!("hex:{digits}"));
+        }
         Value::Object(object) => {
             for (key, value) in object {
                 match key.as_str() {
@@ -56,7 +62,7 @@ fn flatten(fields: &mut BTreeMap<String, String>, name: &str, value: Value) {
 }
 
 fn is_free_text(field: &str) -> bool {
-    matches!(field, "text" | "title" | "nickname" | "server")
+    matches!(field, "text" | "title" | "nickname" | "server" | "data" | "error_message")
 }
 
 /// A user in a list is its name, a room its number.

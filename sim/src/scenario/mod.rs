@@ -211,6 +211,15 @@ pub enum Operation {
         /// Whether for good.
         ban: bool,
     },
+    /// Asks an extension of the server for something.
+    Command {
+        /// The command's name, as it is typed.
+        name: String,
+        /// Its parameters; any bytes.
+        parameters: Vec<u8>,
+        /// What the client's clock says, in milliseconds since 1970; 0 without one.
+        timestamp: u64,
+    },
     /// Pings.
     Ping {
         /// With this nonce.

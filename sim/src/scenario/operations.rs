@@ -9,7 +9,7 @@ use super::names::Names;
 use super::tokens::{self, Line, Parsed, Refusal, here, show_string, show_text_or_bytes};
 
 /// The verbs, each of which is one operation.
-pub(super) const VERBS: [&str; 19] = [
+pub(super) const VERBS: [&str; 20] = [
     "connect",
     "hello",
     "login",
@@ -21,6 +21,7 @@ pub(super) const VERBS: [&str; 19] = [
     "chat",
     "tell",
     "kick",
+    "command",
     "ping",
     "raw",
     "half-close",
@@ -60,6 +61,11 @@ pub(super) fn operation(line: &mut Line<'_>, names: &Names) -> Parsed<Operation>
             text: tokens::text_or_bytes(line, "a text")?,
         },
         "kick" => Operation::Kick { room: room(line)?, client: names.client(line)?, ban: tokens::keyword(line, "ban") },
+        "command" => Operation::Command {
+            name: tokens::string(line, "a command's name, as it is typed")?,
+            parameters: parameters(line)?,
+            timestamp: if tokens::keyword(line, "timestamp") { tokens::number(line, TIMESTAMP)? } else { 0 },
+        },
         "ping" => Operation::Ping { nonce: tokens::number(line, "a nonce, which is a whole number")? },
         "raw" => Operation::Raw(raw(line)?),
         "half-close" => Operation::HalfClose,
@@ -107,6 +113,14 @@ pub(super) fn password(line: &mut Line<'_>) -> Parsed<Option<String>> {
     if tokens::keyword(line, "password") { tokens::string(line, "a password").map(Some) } else { Ok(None) }
 }
 
+/// Parameters, perhaps.
+fn parameters(line: &mut Line<'_>) -> Parsed<Vec<u8>> {
+    let are_given = line.starts_with('"') || line.starts_with("hex:");
+    if are_given { tokens::text_or_bytes(line, "parameters") } else { Ok(Vec::new()) }
+}
+
+const TIMESTAMP: &str = "milliseconds since 1970";
+
 fn optional_number(line: &mut Line<'_>, otherwise: u32) -> Parsed<u32> {
     let is_given = tokens::peek_word(line).is_some_and(|word| word.starts_with(|first: char| first.is_ascii_digit()));
     if is_given { tokens::number(line, "a whole number") } else { Ok(otherwise) }
@@ -146,6 +160,13 @@ pub(super) fn show(operation: &Operation, first_daemon: Option<&str>) -> String 
         Operation::RoomChat { room, text } => format!("chat {room} {}", show_text_or_bytes(text)),
         Operation::DirectMessage { user, text } => format!("tell {} {}", show_string(user), show_text_or_bytes(text)),
         Operation::Kick { room, client, ban } => format!("kick {room} {client}{}", if *ban { " ban" } else { "" }),
+        Operation::Command { name, parameters, timestamp } => {
+            let name = show_string(name);
+            let parameters =
+                if parameters.is_empty() { String::new() } else { format!(" {}", show_text_or_bytes(parameters)) };
+            let timestamp = if *timestamp == 0 { String::new() } else { format!(" timestamp {timestamp}") };
+            format!("command {name}{parameters}{timestamp}")
+        }
         Operation::Ping { nonce } => format!("ping {nonce}"),
         Operation::Raw(bytes) if bytes.is_empty() => "raw \"\"".to_owned(),
         Operation::Raw(bytes) => format!("raw {}", tokens::show_hex(bytes)),

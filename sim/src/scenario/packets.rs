@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use lobbyd_core::command::CommandName;
+use lobbyd_core::data::Data;
 use lobbyd_core::id::{RequestId, RoomNumber, UserId};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{
-    CloseReason, Code, LeaveCause, List, RoomChange, RoomEntered, RoomPage, RoomSummary, ServerPacket, User,
+    CloseReason, Code, CommandReply, LeaveCause, List, RoomChange, RoomEntered, RoomPage, RoomSummary, ServerPacket,
+    User,
 };
 use lobbyd_core::text::Text;
 use serde::Deserialize;
@@ -87,6 +90,14 @@ fn value(line: &mut Line<'_>, field: Field) -> Parsed<String> {
         Kind::Number => tokens::number::<u64>(line, &or_none("a whole number"))?.to_string(),
         Kind::Truth => tokens::one_of_words(line, "a truth", &[("true", true), ("false", false)])?.to_string(),
         Kind::Text if line.starts_with('"') => serde_json::Value::from(tokens::quoted(line)?).to_string(),
+        // Written as data that is no text is shown; what is text is shown as that.
+        Kind::Text if line.starts_with("hex:") => {
+            let bytes = tokens::text_or_bytes(line, "data")?;
+            match String::from_utf8(bytes) {
+                Ok(text) => serde_json::Value::from(text).to_string(),
+                Err(error) => format!("hex:{}", tokens::show_hex(error.as_bytes())),
+            }
+        }
         Kind::Text => return Err(Refusal::expected(here(line), or_none("a text in quotes"))),
         Kind::Name => tokens::user_name(line)?.to_string(),
         Kind::Word(words) => {
@@ -143,7 +154,7 @@ fn kind_of(name: &str, value: &str) -> Option<Kind> {
         ("users", _) => Kind::Names,
         ("rooms", _) => Kind::Numbers,
         (_, "true" | "false") => Kind::Truth,
-        (_, value) if value.starts_with('"') => Kind::Text,
+        (_, value) if value.starts_with('"') || value.starts_with("hex:") => Kind::Text,
         (_, value) if value.starts_with(|first: char| first.is_ascii_digit()) => Kind::Number,
         (_, _) => Kind::Name,
     })
@@ -163,6 +174,9 @@ fn samples() -> Vec<ServerPacket> {
     let entered = RoomEntered { room, epoch, sequence };
     let change = RoomChange { room, sequence };
     let code = Code::Flooding;
+    let command_type: CommandName = "sample".parse().expect("a good name");
+    let command = |command_type, result| ServerPacket::CustomResponse { request, command_type, result };
+    let done = |data, error_message| Ok(Box::new(CommandReply { success: true, data, error_message }));
     let list = |owner| ServerPacket::RoomUserListNotify {
         room,
         epoch,
@@ -216,7 +230,14 @@ fn samples() -> Vec<ServerPacket> {
         ServerPacket::DirectMessageNotify { user: UserId(1), name, text: text.clone() },
         ServerPacket::Kicked { room, sequence, by: None, banned: false },
         ServerPacket::Kicked { room, sequence, by: Some(UserId(1)), banned: true },
-        ServerPacket::AnnounceNotify { text },
+        ServerPacket::AnnounceNotify { text: text.clone() },
+        command(None, Err(code)),
+        command(Some(command_type), done(text.as_str().into(), None)),
+        command(Some(command_type), done(Data::new(&[0xff, 0]), Some(text.clone()))),
+        ServerPacket::CustomNotify { command_type, data: text.as_str().into() },
+        ServerPacket::CustomNotify { command_type, data: Data::new(&[0xff, 0]) },
+        ServerPacket::NoticeNotify { room: None, text: text.clone() },
+        ServerPacket::NoticeNotify { room: Some(room), text },
     ]
 }
 

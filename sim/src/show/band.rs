@@ -53,6 +53,7 @@ pub(super) fn of_operation(lane: usize, row: usize, operation: &Operation) -> Op
         | Operation::RoomChat { .. }
         | Operation::DirectMessage { .. }
         | Operation::Kick { .. }
+        | Operation::Command { .. }
         | Operation::Ping { .. }
         | Operation::Raw(_)
         | Operation::HalfClose

@@ -84,6 +84,14 @@ pub(super) fn of_operation(operation: &Operation, request: u32) -> Option<Sent> 
         Operation::Kick { room, client, ban } => {
             ask("KickRequest", vec![("room", room.to_string()), ("user", client.clone()), ("ban", ban.to_string())])
         }
+        Operation::Command { name, parameters, timestamp } => ask(
+            "CustomCommand",
+            vec![
+                ("command_type", quoted(name.as_bytes())),
+                ("parameters", quoted(parameters)),
+                ("timestamp", timestamp.to_string()),
+            ],
+        ),
         Operation::Raw(bytes) => {
             Some(sent(Kind::Connection, "bytes", vec![("bytes", hex(bytes)), ("count", bytes.len().to_string())]))
         }

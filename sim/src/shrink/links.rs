@@ -61,6 +61,7 @@ impl Known {
             | Operation::RoomLeave { .. }
             | Operation::RoomChat { .. }
             | Operation::DirectMessage { .. }
+            | Operation::Command { .. }
             | Operation::Ping { .. }
             | Operation::Raw(_)
             | Operation::HalfClose

@@ -88,6 +88,8 @@ pub enum Pass {
     Clients,
     /// Steps, with what is expected of them.
     Steps,
+    /// Seams in a pause: steps that only let time pass and follow one another become one.
+    Pauses,
     /// Fields of expected packets.
     Fields,
     /// Faults, with those that heal them.
@@ -117,6 +119,7 @@ impl fmt::Display for Pass {
         f.write_str(match self {
             Self::Clients => "clients",
             Self::Steps => "steps",
+            Self::Pauses => "pauses",
             Self::Fields => "fields",
             Self::Faults => "faults",
             Self::Daemons => "daemons",
@@ -193,6 +196,7 @@ impl Shrinker<'_> {
         let before = fingerprint(&self.best);
         self.leave_out(Pass::Clients);
         self.leave_out(Pass::Steps);
+        self.leave_out(Pass::Pauses);
         self.leave_out(Pass::Fields);
         self.leave_out(Pass::Faults);
         self.daemons();

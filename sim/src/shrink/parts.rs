@@ -17,6 +17,7 @@ pub(super) fn count(pass: Pass, scenario: &Scenario) -> usize {
     match pass {
         Pass::Clients => clients(scenario).len(),
         Pass::Steps => scenario.steps.len(),
+        Pass::Pauses => scenario.steps.windows(2).filter(|pair| are_one_pause(&pair[0], &pair[1])).count(),
         Pass::Fields => counted(scenario, retain_fields),
         Pass::Faults => fault_groups(scenario).len(),
         Pass::Parts => counted(scenario, retain_parts),
@@ -46,6 +47,7 @@ pub(super) fn with_only(pass: Pass, scenario: &Scenario, kept: &[bool]) -> Scena
             each_step_mut(&mut left.steps, &mut |step| step.expects.retain(|expects| !gone.contains(&expects.client)));
         }
         Pass::Steps => left.steps.retain(|_| is_kept()),
+        Pass::Pauses => left.steps = with_pauses(&scenario.steps, &mut is_kept),
         Pass::Fields => retain_fields(&mut left.steps, &mut is_kept),
         Pass::Faults => {
             let gone: BTreeSet<_> = fault_groups(scenario).into_iter().filter(|_| !is_kept()).collect();
@@ -65,6 +67,30 @@ pub(super) fn with_only(pass: Pass, scenario: &Scenario, kept: &[bool]) -> Scena
         }
         Pass::Daemons | Pass::StepsOfClients | Pass::Pairs | Pass::Values => {
             unreachable!("{pass} are not left out one by one")
+        }
+    }
+    left
+}
+
+/// Whether two steps that follow one another do nothing but let time pass.
+fn are_one_pause(first: &Step, second: &Step) -> bool {
+    let only_waits = |step: &Step| matches!(step.event, Event::Advance(_)) && step.expects.is_empty();
+    only_waits(first) && only_waits(second)
+}
+
+/// The steps, and what was one pause is one step unless the seam within it is kept.
+fn with_pauses(steps: &[Step], is_kept: &mut dyn FnMut() -> bool) -> Vec<Step> {
+    let mut left: Vec<Step> = Vec::new();
+    for (place, step) in steps.iter().enumerate() {
+        let is_seam = place > 0 && are_one_pause(&steps[place - 1], step);
+        if is_seam
+            && !is_kept()
+            && let (Some(Event::Advance(whole)), Event::Advance(by)) =
+                (left.last_mut().map(|last| &mut last.event), &step.event)
+        {
+            *whole += *by;
+        } else {
+            left.push(step.clone());
         }
     }
     left
@@ -176,6 +202,7 @@ fn is_about(step: &Step, clients: &BTreeSet<String>) -> bool {
                 | Operation::RoomEnter { .. }
                 | Operation::RoomLeave { .. }
                 | Operation::RoomChat { .. }
+                | Operation::Command { .. }
                 | Operation::Ping { .. }
                 | Operation::Raw(_)
                 | Operation::HalfClose

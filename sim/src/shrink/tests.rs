@@ -1,5 +1,7 @@
 //! What is left when it is known what is needed.
 
+use std::time::Duration;
+
 use super::*;
 use crate::scenario::{Expected, Fault, Operation};
 
@@ -90,9 +92,21 @@ fn nothing_is_left_where_nothing_is_needed() {
 #[test]
 fn values_come_down_to_their_limits() {
     let advances = |scenario: &Scenario| {
-        has(scenario, |event| matches!(event, Event::Advance(time) if *time >= std::time::Duration::from_secs(31)))
+        has(scenario, |event| matches!(event, Event::Advance(time) if *time >= Duration::from_secs(31)))
     };
     assert_eq!(left(TOWN, advances), "advance 31s");
+}
+
+#[test]
+fn pause_in_many_steps_becomes_one() {
+    let pauses = "advance 400ms\nadvance 350ms\nadvance 50ms\nadvance 200ms\n";
+    let source = format!("# A long wait.\n{pauses}alice connect\n{pauses}");
+    let waited = |scenario: &Scenario| {
+        let time = |step: &Step| if let Event::Advance(by) = step.event { by } else { Duration::ZERO };
+        scenario.steps.iter().map(time).sum::<Duration>()
+    };
+    let left = left(&source, |scenario| waited(scenario) >= Duration::from_millis(1900));
+    assert!(left.lines().count() == 1 && left.starts_with("advance "), "{left}");
 }
 
 #[test]

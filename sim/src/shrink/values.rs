@@ -95,6 +95,12 @@ fn simpler_operations(operation: &Operation) -> Vec<Operation> {
         Operation::Kick { room, client, ban: true } => {
             vec![Operation::Kick { room: *room, client: client.clone(), ban: false }]
         }
+        Operation::Command { name, parameters, timestamp } => {
+            let with = |parameters, timestamp| Operation::Command { name: name.clone(), parameters, timestamp };
+            let without_time = (*timestamp != 0).then(|| with(parameters.clone(), 0));
+            let shorter = shorter_bytes(parameters).into_iter().map(|parameters| with(parameters, *timestamp));
+            without_time.into_iter().chain(shorter).collect()
+        }
         Operation::Ping { nonce } if *nonce != 0 => vec![Operation::Ping { nonce: 0 }],
         // Other bytes would be another packet: these only become fewer.
         Operation::Raw(bytes) => {

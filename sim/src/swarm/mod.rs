@@ -14,6 +14,7 @@
 mod dice;
 mod ending;
 mod faults;
+mod histories;
 mod hunt;
 mod setup;
 mod workload;
@@ -25,6 +26,7 @@ use lobbyd_core::id::RoomNumber;
 use self::dice::Dice;
 pub use self::hunt::{Finding, Hunt, Progress, Seeds, hunt};
 use crate::cli::{self, Layer};
+use crate::extend::Extend;
 use crate::runner::{self, Outcome};
 use crate::scenario::{Event, Expectation, Expected, Operation, Pattern, Scenario, Setup, Step, WITHIN};
 
@@ -46,7 +48,7 @@ pub fn scenario(seed: u64, layer: Layer) -> Scenario {
 /// # Errors
 /// When the layer cannot be set up.
 pub fn execute(scenario: &Scenario, layer: Layer, seed: u64) -> anyhow::Result<Ran> {
-    let mut world = cli::world(layer, scenario, seed)?;
+    let mut world = cli::world(layer, scenario, seed, &Extend::default())?;
     let outcome = runner::run(scenario, world.as_mut());
     Ok(Ran { outcome, simulated: world.now() })
 }

@@ -8,12 +8,12 @@ use lobbyd_core::packet::PROTOCOL_VERSION;
 use super::dice::Dice;
 use super::faults::Weather;
 use super::setup::PASSWORD;
-use super::{Ground, Script, doing, step};
-use crate::scenario::{Event, Fault, Operation, Store};
+use super::{Ground, Script};
+use crate::scenario::Operation;
 
 /// What can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Arrive,
     Connect,
     Hello,
@@ -28,6 +28,7 @@ enum Kind {
     BadChat,
     Tell,
     Kick,
+    Command,
     Ping,
     Raw,
     WrongHello,
@@ -53,7 +54,7 @@ enum Kind {
     Usurp,
 }
 
-const KINDS: [(Kind, u32); 30] = [
+const KINDS: [(Kind, u32); 31] = [
     (Kind::Arrive, 30),
     (Kind::Connect, 3),
     (Kind::Hello, 3),
@@ -68,6 +69,7 @@ const KINDS: [(Kind, u32); 30] = [
     (Kind::BadChat, 4),
     (Kind::Tell, 8),
     (Kind::Kick, 8),
+    (Kind::Command, 2),
     (Kind::Ping, 3),
     (Kind::Raw, 2),
     (Kind::WrongHello, 1),
@@ -92,7 +94,7 @@ impl Kind {
         match self {
             Self::Chat | Self::BadChat | Self::Leave | Self::Kick => belief.room.is_some(),
             Self::Enter | Self::Create => belief.user.is_some() && belief.room.is_none(),
-            Self::List | Self::Tell | Self::Logout => belief.user.is_some(),
+            Self::List | Self::Tell | Self::Command | Self::Logout => belief.user.is_some(),
             Self::Login | Self::WrongLogin => belief.is_greeted && belief.user.is_none(),
             Self::Hello | Self::WrongHello => belief.is_connected && !belief.is_greeted,
             Self::Ping => belief.is_greeted,
@@ -116,25 +118,20 @@ impl Kind {
     }
 }
 
-/// What the transport takes for a client that does not read.
-const SOCKET_BYTES: u32 = 64 * 1024;
-/// Where texts are so short that it takes more of them, nobody is deafened.
-const SPEECHES_MAX: u32 = 400;
-
 /// Where a client is, if everything that it asked for has come true.
 #[derive(Clone, Default)]
-struct Belief {
-    is_connected: bool,
-    is_greeted: bool,
-    user: Option<usize>,
-    room: Option<RoomNumber>,
+pub(super) struct Belief {
+    pub(super) is_connected: bool,
+    pub(super) is_greeted: bool,
+    pub(super) user: Option<usize>,
+    pub(super) room: Option<RoomNumber>,
 }
 
-struct Workload<'g> {
-    ground: &'g Ground,
-    dice: Dice,
+pub(super) struct Workload<'g> {
+    pub(super) ground: &'g Ground,
+    pub(super) dice: Dice,
     kinds: Vec<(Kind, u32)>,
-    beliefs: Vec<Belief>,
+    pub(super) beliefs: Vec<Belief>,
     /// How many texts were made; each is another.
     texts: u32,
     /// How many rooms were created, if all went well.
@@ -199,6 +196,7 @@ impl Workload<'_> {
             | Kind::BadChat
             | Kind::Tell
             | Kind::Kick
+            | Kind::Command
             | Kind::Ping
             | Kind::Raw
             | Kind::WrongHello
@@ -233,7 +231,7 @@ impl Workload<'_> {
     }
 
     /// A single operation; the client believes that it succeeds.
-    fn operation(&mut self, kind: Kind, client: usize) -> Operation {
+    pub(super) fn operation(&mut self, kind: Kind, client: usize) -> Operation {
         let room = self.room(client);
         match kind {
             Kind::Hello => {
@@ -281,6 +279,11 @@ impl Workload<'_> {
                 }
                 Operation::Kick { room, client: self.ground.clients[target].clone(), ban: self.dice.chance(50) }
             }
+            Kind::Command => {
+                // Nobody extends the server here, so no command is known.
+                let name = if self.dice.chance(85) { "dice.roll" } else { "No Name!" };
+                Operation::Command { name: name.to_owned(), parameters: self.text(), timestamp: 0 }
+            }
             Kind::Ping => Operation::Ping { nonce: self.dice.between(0, 9).into() },
             Kind::Raw => Operation::Raw(self.bytes()),
             Kind::HalfClose => self.gone(client, Operation::HalfClose),
@@ -307,14 +310,14 @@ impl Workload<'_> {
         operation
     }
 
-    fn connect(&mut self, client: usize, script: &mut Script) {
+    pub(super) fn connect(&mut self, client: usize, script: &mut Script) {
         let daemon = self.dice.one_of(&self.ground.setup.daemons).clone();
         script.client(&self.ground.clients[client], Operation::Connect { daemon });
         self.beliefs[client] = Belief { is_connected: true, ..Belief::default() };
     }
 
     /// Comes in, as far as there is something left to do for it: to a room, mostly.
-    fn arrive(&mut self, client: usize, script: &mut Script) {
+    pub(super) fn arrive(&mut self, client: usize, script: &mut Script) {
         let name = self.ground.clients[client].clone();
         let mut operations = Vec::new();
         if !self.beliefs[client].is_connected || self.dice.chance(20) {
@@ -338,181 +341,18 @@ impl Workload<'_> {
     }
 
     /// Mostly long enough for an answer, if nothing is broken.
-    fn wait_for_answer(&mut self, script: &mut Script) {
+    pub(super) fn wait_for_answer(&mut self, script: &mut Script) {
         let most = self.ground.setup.network.latency.1;
         let pause = if self.dice.chance(80) { most * 4 + Duration::from_millis(2) } else { self.dice.millis(0, 50) };
         script.advance(pause);
     }
 
-    fn pipeline(&mut self, client: usize, script: &mut Script) {
-        self.connect(client, script);
-        let name = self.ground.clients[client].clone();
-        for kind in [Kind::Hello, Kind::Login, Kind::Enter, Kind::Chat, Kind::Leave] {
-            if self.dice.chance(85) {
-                let operation = self.operation(kind, client);
-                script.client(&name, operation);
-            }
-        }
-    }
-
-    /// One does not read, and the others say more than the transport and its outbox hold.
-    fn deafen(&mut self, client: usize, script: &mut Script) {
-        let (deaf, speaker) = (client, self.dice.index(self.ground.clients.len()));
-        let config = &self.ground.setup.config;
-        let length = config.text_bytes_max.min(1_900);
-        let count = (SOCKET_BYTES + config.outbox_bytes_max) / length + 5;
-        if deaf == speaker || count > SPEECHES_MAX {
-            return self.rush(script);
-        }
-        let room = RoomNumber(1);
-        for client in [deaf, speaker] {
-            self.come_to_the_lobby(client, script);
-            self.beliefs[client].room = Some(room);
-            let password = Some(PASSWORD.to_owned());
-            script.client(&self.ground.clients[client], Operation::RoomEnter { room, password });
-        }
-        self.wait_for_answer(script);
-        script.client(&self.ground.clients[deaf], Operation::StopReading);
-        for spoken in 1..=count {
-            let text = vec![b'x'; length as usize];
-            script.client(&self.ground.clients[speaker], Operation::RoomChat { room, text });
-            if spoken % (config.flood.burst / 2) == 0 {
-                script.advance(config.flood.interval * (config.flood.burst / 2));
-            }
-        }
-        let pause = self.dice.millis(0, 900);
-        script.advance(pause);
-        if self.dice.chance(70) {
-            script.client(&self.ground.clients[deaf], Operation::ResumeReading);
-        }
-    }
-
-    /// Two who are not logged in are so at once, as the same user.
-    fn race(&mut self, client: usize, script: &mut Script) {
-        let other = self.dice.index(self.ground.clients.len());
-        let user = self.user(client);
-        let both = if other == client { vec![client] } else { vec![client, other] };
-        for runner in &both {
-            if self.beliefs[*runner].user.is_some() {
-                let operation = self.operation(Kind::Logout, *runner);
-                script.client(&self.ground.clients[*runner], operation);
-            } else if !self.beliefs[*runner].is_greeted {
-                self.connect(*runner, script);
-                let operation = self.operation(Kind::Hello, *runner);
-                script.client(&self.ground.clients[*runner], operation);
-            }
-        }
-        self.wait_for_answer(script);
-        let mut logins = Vec::new();
-        for runner in both {
-            let login = self.login(runner, user);
-            logins.push(step(doing(&self.ground.clients[runner], login)));
-        }
-        script.push(Event::Together(logins));
-    }
-
-    /// Comes in and leaves its room for the lobby.
-    fn come_to_the_lobby(&mut self, client: usize, script: &mut Script) {
-        if self.beliefs[client].user.is_none() {
-            self.arrive(client, script);
-        }
-        if let Some(room) = self.beliefs[client].room.take() {
-            script.client(&self.ground.clients[client], Operation::RoomLeave { room });
-        }
-    }
-
-    fn club(&mut self, owner: usize, script: &mut Script) {
-        self.come_to_the_lobby(owner, script);
-        let open = self.ground.setup.config.open_rooms_max;
-        // Rooms that open by being entered begin above the fixed ones.
-        let operation =
-            if open > 3 && self.dice.chance(40) { self.enter(owner, RoomNumber(open)) } else { self.create(owner) };
-        script.client(&self.ground.clients[owner], operation);
-        let Some(room) = self.beliefs[owner].room else { return };
-        self.wait_for_answer(script);
-        let mut guests = Vec::new();
-        for _ in 0..self.dice.between(1, 3) {
-            let guest = self.dice.index(self.ground.clients.len());
-            if guest != owner {
-                self.come_to_the_lobby(guest, script);
-                self.beliefs[guest].room = Some(room);
-                let password = Some(PASSWORD.to_owned());
-                script.client(&self.ground.clients[guest], Operation::RoomEnter { room, password });
-                guests.push(guest);
-            }
-        }
-        self.wait_for_answer(script);
-        for guest in guests {
-            if self.dice.chance(50) {
-                let (client, ban) = (self.ground.clients[guest].clone(), self.dice.chance(60));
-                script.client(&self.ground.clients[owner], Operation::Kick { room, client, ban });
-                // Where the guest still believes to be decides whether it tries to come back.
-                self.beliefs[guest].room = None;
-                if self.dice.chance(60) {
-                    self.wait_for_answer(script);
-                    let password = Some(PASSWORD.to_owned());
-                    script.client(&self.ground.clients[guest], Operation::RoomEnter { room, password });
-                }
-            }
-        }
-        if self.dice.chance(40) {
-            self.beliefs[owner].room = None;
-            script.client(&self.ground.clients[owner], Operation::RoomLeave { room });
-        }
-    }
-
-    fn usurp(&mut self, script: &mut Script) {
-        let daemons = &self.ground.setup.daemons;
-        if self.ground.setup.store != Store::Redis || daemons.len() < 2 {
-            return;
-        }
-        let (old, new) = (daemons[0].clone(), daemons[1].clone());
-        let client = self.dice.index(self.ground.clients.len());
-        let usurper = self.dice.index(self.ground.clients.len());
-        let user = self.user(client);
-        self.come_to(client, &old, user, script);
-        let (from, to) = (old, "redis".to_owned());
-        script.broken.push((from.clone(), to.clone()));
-        script.push(Event::Fault(Fault::Partition { from: from.clone(), to: to.clone(), one_way: false }));
-        let outage = self.dice.millis(2_500, 6_000);
-        script.advance(outage);
-        self.come_to(usurper, &new, user, script);
-        if self.dice.chance(80) {
-            script.push(Event::Fault(Fault::Repair { from, to }));
-        }
-    }
-
-    /// Comes to this daemon as this user.
-    fn come_to(&mut self, client: usize, daemon: &str, user: usize, script: &mut Script) {
-        let name = self.ground.clients[client].clone();
-        script.client(&name, Operation::Connect { daemon: daemon.to_owned() });
-        script.client(&name, Operation::Hello { version: PROTOCOL_VERSION });
-        self.beliefs[client] = Belief { is_connected: true, is_greeted: true, ..Belief::default() };
-        let login = self.login(client, user);
-        script.client(&name, login);
-        self.wait_for_answer(script);
-    }
-
-    fn rush(&mut self, script: &mut Script) {
-        let room = self.room(0);
-        let mut entering = Vec::new();
-        for client in 0..self.ground.clients.len() {
-            let operation = if self.beliefs[client].room == Some(room) && self.dice.chance(50) {
-                Operation::RoomLeave { room }
-            } else {
-                self.enter(client, room)
-            };
-            entering.push(step(doing(&self.ground.clients[client], operation)));
-        }
-        script.push(Event::Together(entering));
-    }
-
-    fn login(&mut self, client: usize, user: usize) -> Operation {
+    pub(super) fn login(&mut self, client: usize, user: usize) -> Operation {
         self.beliefs[client].user = Some(user);
         Operation::Login { user: self.name(user), secret: self.ground.setup.accounts[user].secret.clone() }
     }
 
-    fn enter(&mut self, client: usize, room: RoomNumber) -> Operation {
+    pub(super) fn enter(&mut self, client: usize, room: RoomNumber) -> Operation {
         self.beliefs[client].room = Some(room);
         let is_protected = self.ground.setup.room_passwords.iter().any(|(number, _)| *number == room);
         let wrong = self.dice.chance(25);
@@ -520,7 +360,7 @@ impl Workload<'_> {
         Operation::RoomEnter { room, password: (is_protected || self.dice.chance(5)).then(|| password.to_owned()) }
     }
 
-    fn create(&mut self, client: usize) -> Operation {
+    pub(super) fn create(&mut self, client: usize) -> Operation {
         // The lowest number that seems to be free.
         self.created += 1;
         let is_free = |number: &u32| self.beliefs.iter().all(|belief| belief.room != Some(RoomNumber(*number)));
@@ -533,7 +373,7 @@ impl Workload<'_> {
     }
 
     /// The room in which a client believes to be, mostly; else one that may be there.
-    fn room(&mut self, client: usize) -> RoomNumber {
+    pub(super) fn room(&mut self, client: usize) -> RoomNumber {
         match self.beliefs[client].room {
             Some(room) if self.dice.chance(90) => room,
             Some(_) | None => {
@@ -559,7 +399,7 @@ impl Workload<'_> {
     }
 
     /// Mostly a client's own account, as far as it is one of those that are used.
-    fn user(&mut self, client: usize) -> usize {
+    pub(super) fn user(&mut self, client: usize) -> usize {
         if client < self.ground.users && self.dice.chance(60) { client } else { self.dice.index(self.ground.users) }
     }
 

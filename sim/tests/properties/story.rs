@@ -134,6 +134,15 @@ impl Story {
                 self.breaks(Fault::CloseUser { daemon: DAEMON.to_owned(), user: *user })
             }
             Input::Admin(Admin::Announce { .. }) => Err("an announcement"),
+            Input::Admin(
+                Admin::NotifyUser { .. }
+                | Admin::NotifyRoom { .. }
+                | Admin::Kick { .. }
+                | Admin::CleanUpEmptyRooms { .. },
+            ) => Err("what the operator asks by a handle"),
+            Input::Stopped { .. } | Input::ServiceReply { .. } | Input::DisableExtension { .. } => {
+                Err("what comes of extensions")
+            }
         };
         self.is_stopping |= matches!(input, Input::Admin(Admin::Drain { .. } | Admin::Stop));
         self.is_told = told.is_ok();
@@ -256,6 +265,9 @@ fn deed(packet: &ClientPacket<'_, Sealed>, client_of: impl Fn(UserId) -> Option<
         ClientPacket::KickRequest { room: number, user, ban, .. } => {
             let client = client_of(user).ok_or("a kick of somebody who is not there")?;
             Deed::Kick { room: number, client: format!("client{client}"), ban }
+        }
+        ClientPacket::CustomCommand { command_type, parameters, timestamp, .. } => {
+            Deed::Command { name: typed(command_type)?, parameters: text(RawText(parameters.0))?, timestamp }
         }
     })
 }

@@ -408,7 +408,11 @@ impl Trial {
                     }
                     self.questions.push(Question { ticket: *ticket, user: *user, presence: *presence });
                 }
-                Action::ReleasePresence { .. } | Action::Online { .. } => {}
+                Action::ReleasePresence { .. }
+                | Action::Online { .. }
+                | Action::CallService { .. }
+                | Action::ExtensionFailed { .. }
+                | Action::Answer { .. } => {}
             }
         }
         self.lookout.marks.extend((closed > 1).then_some(Mark::ClosedTogether));

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use lobbyd_core::data::RawBytes;
 use lobbyd_core::id::{RequestId, RoomNumber, UserId};
 use lobbyd_core::packet::{ClientPacket, Secret, ServerPacket};
 use lobbyd_core::text::RawText;
@@ -48,6 +49,7 @@ pub(super) enum Request {
     RoomChat { room: RoomNumber, text: Vec<u8> },
     DirectMessage { user: String, text: Vec<u8> },
     Kick { room: RoomNumber, user: UserId, ban: bool },
+    Command { name: String, parameters: Vec<u8>, timestamp: u64 },
 }
 
 impl Client {
@@ -118,6 +120,9 @@ pub(super) fn say(wire: &mut Wire, client: u32, operation: &Operation) -> Result
             };
             Request::Kick { room: *room, user, ban: *ban }
         }
+        Operation::Command { name, parameters, timestamp } => {
+            Request::Command { name: name.clone(), parameters: parameters.clone(), timestamp: *timestamp }
+        }
         Operation::Connect { .. }
         | Operation::Raw(_)
         | Operation::HalfClose
@@ -160,6 +165,7 @@ impl Said {
                 Request::RoomEnter { password, room: _ } => length(password),
                 Request::RoomChat { text, room: _ } => text.len(),
                 Request::DirectMessage { user, text } => user.len() + text.len(),
+                Request::Command { name, parameters, timestamp: _ } => name.len() + parameters.len(),
             },
         };
         NUMBERS + texts
@@ -192,6 +198,12 @@ impl Request {
             Self::Kick { room, user, ban } => {
                 ClientPacket::KickRequest { request, room: *room, user: *user, ban: *ban }
             }
+            Self::Command { name, parameters, timestamp } => ClientPacket::CustomCommand {
+                request,
+                command_type: name.as_str().into(),
+                parameters: RawBytes(parameters),
+                timestamp: *timestamp,
+            },
         }
     }
 }

@@ -4,7 +4,7 @@
 //! ahead of packets, a closed session is sent what waits for it and then its stream ends, a slow consumer is closed
 //! when its outbox is full, and a process that stood still says so first.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -16,6 +16,8 @@ use lobbyd_core::input::{Input, WireFault};
 use lobbyd_core::packet::{ClientPacket, CloseReason, ServerPacket};
 use lobbyd_core::time::Instant;
 use lobbyd_net::codec;
+use lobbyd_net::extension::Assembled;
+use lobbyd_net::extension::middleware::Chain;
 use lobbyd_net::frame::next_frame;
 
 use super::client::Said;
@@ -26,6 +28,7 @@ use super::slots::Slots;
 use super::stores::{Question, Stores};
 use super::stream::{Down, Phase, Reader, Up};
 use super::wire::{Wire, frame_bytes};
+use crate::extend::Extend;
 use crate::layers::Failure;
 use crate::marks::Mark;
 use crate::model::{Model, Stimulus};
@@ -53,6 +56,13 @@ pub(super) struct Daemon {
     pub(super) stalled_until: u64,
     /// What the operator has asked for and was not heard yet.
     pub(super) commands: VecDeque<Input<'static>>,
+    /// What services have answered, each with its number, and what is still under way.
+    pub(super) replies: BTreeMap<u32, Input<'static>>,
+    last_reply: u32,
+    /// Of the stand-ins.
+    stand_in_random: Random,
+    extend: Extend,
+    chain: Chain,
     index: u32,
     /// Of the engine's seed in each life.
     random: Random,
@@ -68,6 +78,7 @@ pub(super) struct Daemon {
     scratch: Vec<u8>,
     /// What the engine is compared with, if it is checked at all.
     model: Option<Model>,
+    checks: bool,
     talk_unchecked: u32,
 }
 
@@ -81,10 +92,19 @@ pub(super) enum State {
 }
 
 impl Daemon {
-    pub(super) fn new(index: u32, name: &str, config: Config, key: [u8; 16], seed: u64, checks: bool) -> Self {
+    pub(super) fn new(
+        index: u32,
+        name: &str,
+        config: Config,
+        key: [u8; 16],
+        seed: u64,
+        checks: bool,
+        extend: Extend,
+    ) -> Self {
         let mut random = Random::derived(seed, &format!("engine of {name}"));
-        let engine = Engine::new(config.clone(), random.next(), Instant::ZERO);
-        let model = checks.then(|| Model::new(&config));
+        let Assembled { engine, chain, .. } = extend.make().assemble(config.clone(), random.next(), Instant::ZERO);
+        // The model knows no extensions.
+        let model = (checks && extend.make().is_empty()).then(|| Model::new(&config));
         let slots_max = config.sessions_max.saturating_add(SPARE_SLOTS);
         Self {
             name: name.to_owned(),
@@ -92,6 +112,11 @@ impl Daemon {
             engine,
             stalled_until: 0,
             commands: VecDeque::new(),
+            replies: BTreeMap::new(),
+            last_reply: 0,
+            stand_in_random: Random::derived(seed, &format!("stand-ins of {name}")),
+            extend,
+            chain,
             index,
             random,
             config,
@@ -104,8 +129,13 @@ impl Daemon {
             seals: Seals::new(key),
             scratch: Vec::new(),
             model,
+            checks,
             talk_unchecked: 0,
         }
+    }
+
+    pub(super) fn has_middleware(&self) -> bool {
+        !self.chain.is_empty()
     }
 
     /// The process is gone, and with it everything it knew. The clients see the ends of their streams.
@@ -116,13 +146,16 @@ impl Daemon {
         }
         self.system.clear();
         self.commands.clear();
+        self.replies.clear();
         (self.stalled_until, self.timer_at) = (0, None);
     }
 
     /// Starts again, knowing nothing.
     pub(super) fn restart(&mut self, now: u64) {
         self.state = State::Running;
-        self.engine = Engine::new(self.config.clone(), self.random.next(), Instant::ZERO);
+        let seed = self.random.next();
+        let Assembled { engine, chain, .. } = self.extend.make().assemble(self.config.clone(), seed, Instant::ZERO);
+        (self.engine, self.chain) = (engine, chain);
         self.model = self.model.is_some().then(|| Model::new(&self.config));
         // Of a daemon that has ended they are empty, and one that has crashed has lost them.
         self.slots.clear();
@@ -184,7 +217,7 @@ impl Daemon {
         self.engine.handle_timeout(now, &mut self.actions);
         self.compare(now, Stimulus::Timeout)?;
         self.carry_out(wire, stores);
-        if self.model.is_some() {
+        if self.checks {
             self.check_engine("a deadline")?;
         }
         self.end_turn(wire, stores)
@@ -305,9 +338,16 @@ impl Daemon {
         stores: &mut Stores,
     ) -> Result<(), Failure> {
         let packet = self.seals.seal(packet);
-        self.step(now, Input::Received { session, packet }, wire, stores)?;
+        let input = Input::Received { session, packet };
+        let checked = if self.chain.is_empty() {
+            self.step(now, input, wire, stores)
+        } else {
+            self.chain.step(&mut self.engine, now, session, packet, &mut self.actions);
+            self.carry_out(wire, stores);
+            if self.checks { self.check_engine(input) } else { Ok(()) }
+        };
         self.seals.forget();
-        Ok(())
+        checked
     }
 
     fn refuse_bytes(
@@ -369,7 +409,7 @@ impl Daemon {
     }
 
     fn step(&mut self, now: Instant, input: Input<'_>, wire: &mut Wire, stores: &mut Stores) -> Result<(), Failure> {
-        let shown = self.model.is_some().then(|| input.clone());
+        let shown = self.checks.then(|| input.clone());
         let verdict_of = self.notice(&input, wire);
         self.engine.handle_input(now, input, &mut self.actions);
         if let Some(ticket) = verdict_of {
@@ -411,6 +451,9 @@ impl Daemon {
             | Input::Disconnected { .. }
             | Input::OutboxFull { .. }
             | Input::PresenceLost { .. }
+            | Input::Stopped { .. }
+            | Input::ServiceReply { .. }
+            | Input::DisableExtension { .. }
             | Input::Admin(_) => None,
         }
     }
@@ -470,7 +513,20 @@ impl Daemon {
                     stores.ask(self.index, question, wire);
                 }
                 Action::ReleasePresence { ticket, user } => stores.release(self.index, *ticket, *user, wire),
-                Action::Online { .. } => {}
+                Action::Online { .. } | Action::Answer { .. } => {}
+                Action::CallService { ticket, service, request } => {
+                    let random = self.stand_in_random.next();
+                    let (delay, result) = self.extend.answer(*service, request, random);
+                    let at = wire.now.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
+                    self.last_reply += 1;
+                    self.replies.insert(self.last_reply, Input::ServiceReply { ticket: *ticket, result });
+                    wire.queue.send(at, Event::Reply(self.index, self.last_reply));
+                }
+                Action::ExtensionFailed { extension, panicked, reason: _ } => {
+                    if *panicked {
+                        self.system.push_back(Input::DisableExtension { extension: *extension });
+                    }
+                }
             }
         }
         actions.clear();

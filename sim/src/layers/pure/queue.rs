@@ -24,6 +24,8 @@ pub(super) enum Event {
     Timer(u32),
     /// A daemon's operator has asked for something.
     Command(u32),
+    /// A service has answered a daemon; the number is that of the reply.
+    Reply(u32, u32),
     /// Something about the stores.
     Store(StoreEvent),
 }

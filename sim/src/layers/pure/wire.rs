@@ -138,6 +138,7 @@ impl Wire {
             | Operation::RoomChat { .. }
             | Operation::DirectMessage { .. }
             | Operation::Kick { .. }
+            | Operation::Command { .. }
             | Operation::Ping { .. } => unreachable!("a connect is no use of a connection, and the rest is said"),
         }
         Ok(())

@@ -1,0 +1,159 @@
+//! What the operator asks for: to say something, to kick, to clean up, to look.
+
+use lobbyd_core::config::DuplicateLogin;
+use lobbyd_core::id::{AskId, RoomNumber};
+use lobbyd_core::input::{Admin, Notice};
+use lobbyd_core::packet::{Code, LeaveCause, ServerPacket};
+use lobbyd_core::text::Text;
+
+use crate::support::packets::*;
+use crate::support::*;
+
+const ASK: AskId = AskId(77);
+
+fn answer(result: Result<u32, Code>) -> Event {
+    Event::Answer(ASK, result)
+}
+
+fn notice(room: Option<u32>, text: &str) -> ServerPacket {
+    ServerPacket::NoticeNotify { room: room.map(RoomNumber), text: Text::new(text) }
+}
+
+fn to_user<'a>(user: &str, notice: Notice<'a>) -> Admin<'a> {
+    Admin::NotifyUser { ask: ASK, user: name(user), notice }
+}
+
+fn to_room(room: u32, notice: Notice<'_>) -> Admin<'_> {
+    Admin::NotifyRoom { ask: ASK, room: RoomNumber(room), notice }
+}
+
+#[test]
+fn notice_reaches_every_session_of_a_user_and_nobody_else() {
+    let mut server = Server::with(|config| config.duplicate_login = DuplicateLogin::Allow);
+    let a = server.user_as(0, "dora", accepted_without_lease());
+    let b = server.user_as(1, "dora", accepted_without_lease());
+    server.user_as(2, "eve", accepted_without_lease());
+    server.admin(to_user("dora", Notice::Text("hello".into())));
+    server.does([broadcast([a, b], notice(None, "hello")), answer(Ok(2))]);
+    let command_type = "game".parse().unwrap();
+    server.admin(to_user("eve", Notice::Custom { command_type, data: "go".into() }));
+    server.does([broadcast([session(2)], custom("game", "go")), answer(Ok(1))]);
+    server.admin(to_user("nobody", Notice::Text("hello".into())));
+    server.does([answer(Err(Code::UserUnknown))]);
+}
+
+#[test]
+fn notice_reaches_a_room() {
+    let mut server = Server::new();
+    let a = server.user(0, "dora");
+    let b = server.user(1, "eve");
+    server.user(2, "gerd");
+    server.enters(a, PLAZA);
+    server.enters(b, PLAZA);
+    server.admin(to_room(PLAZA, Notice::Text("mind your words".into())));
+    server.does([broadcast([a, b], notice(Some(PLAZA), "mind your words")), answer(Ok(2))]);
+    server.admin(to_room(VAULT, Notice::Text("anybody?".into())));
+    server.does([answer(Ok(0))]);
+    server.admin(to_room(77, Notice::Text("anybody?".into())));
+    server.does([answer(Err(Code::RoomUnknown))]);
+}
+
+#[test]
+fn notice_keeps_the_rules_of_texts_and_frames() {
+    let mut server = Server::new();
+    let a = server.user(0, "dora");
+    let long = "x".repeat(2_001);
+    for (text, code) in [("", Code::TextEmpty), (long.as_str(), Code::TextTooLong), ("\u{7}", Code::TextInvalid)] {
+        server.admin(to_user("dora", Notice::Text(text.into())));
+        server.does([answer(Err(code))]);
+    }
+    let most = server.engine().config().data_bytes_max() as usize;
+    let data = "x".repeat(most + 1);
+    let command_type = "game".parse().unwrap();
+    server.admin(to_user("dora", Notice::Custom { command_type, data: data.as_str().into() }));
+    server.does([answer(Err(Code::TextTooLong))]);
+    let data = &data[..most];
+    server.admin(to_user("dora", Notice::Custom { command_type, data: data.into() }));
+    server.does([broadcast([a], custom("game", data)), answer(Ok(1))]);
+}
+
+#[test]
+fn operator_kicks_and_bans() {
+    let mut server = Server::new();
+    let a = server.user_as(0, "dora", accepted_as_administrator());
+    let b = server.user(1, "eve");
+    server.enters(a, PLAZA);
+    server.enters(b, PLAZA);
+    let kick = |user: &str, ban| Admin::Kick { ask: ASK, room: RoomNumber(PLAZA), user: name(user), ban };
+    let kicked = |sequence, banned| ServerPacket::Kicked { room: RoomNumber(PLAZA), sequence, by: None, banned };
+    // An administrator too.
+    server.admin(kick("dora", false));
+    server.does([
+        broadcast([b], user_left(PLAZA, 3, server.id_of(a), LeaveCause::Kicked)),
+        send(a, kicked(3, false)),
+        answer(Ok(1)),
+    ]);
+    server.enters(a, PLAZA);
+    server.admin(kick("eve", true));
+    server.does([
+        broadcast([a], user_left(PLAZA, 5, server.id_of(b), LeaveCause::Kicked)),
+        send(b, kicked(5, true)),
+        answer(Ok(1)),
+    ]);
+    server.refuses(b, enter(1, PLAZA), Code::RoomBanned);
+    server.admin(kick("eve", false));
+    server.does([answer(Err(Code::UserUnknown))]);
+    server.admin(Admin::Kick { ask: ASK, room: RoomNumber(77), user: name("dora"), ban: false });
+    server.does([answer(Err(Code::RoomUnknown))]);
+}
+
+#[test]
+fn full_list_of_bans_stops_a_kick_with_a_ban() {
+    let mut server = Server::with(|config| config.bans_per_room_max = 0);
+    let a = server.user(0, "dora");
+    server.enters(a, PLAZA);
+    server.admin(Admin::Kick { ask: ASK, room: RoomNumber(PLAZA), user: name("dora"), ban: true });
+    server.does([answer(Err(Code::BansFull))]);
+    assert_eq!(server.counts().members, 1);
+}
+
+#[test]
+fn empty_rooms_are_cleaned_up_at_once_and_counted() {
+    let mut server = Server::with(|config| config.room_creations_per_user.burst = 10);
+    let a = server.user(0, "dora");
+    let b = server.user(1, "eve");
+    for room in [3, 4, 5] {
+        server.enters(a, room);
+        if room < 5 {
+            server.leaves(a, room);
+        }
+    }
+    server.enters(b, PLAZA);
+    assert_eq!(server.counts().rooms, 5);
+    server.admin(Admin::CleanUpEmptyRooms { ask: ASK });
+    server.does([answer(Ok(2))]);
+    assert_eq!(server.counts().rooms, 3);
+    server.admin(Admin::CleanUpEmptyRooms { ask: ASK });
+    server.does([answer(Ok(0))]);
+    // A number that went comes again, as another room.
+    server.leaves(a, 5);
+    server.enters(a, 3);
+}
+
+#[test]
+fn rooms_and_their_members_can_be_looked_at() {
+    let mut server = Server::new();
+    let a = server.user(0, "dora");
+    server.enters(a, PLAZA);
+    let engine = server.engine();
+    let status = engine.room_status(RoomNumber(PLAZA)).unwrap();
+    assert_eq!((status.summary.members, status.users), (1, vec![server.user_of(a)]));
+    assert_eq!(engine.room_status(RoomNumber(77)), None);
+    assert_eq!(engine.rooms().map(|room| room.room.0).collect::<Vec<_>>(), [PLAZA, VAULT]);
+    let page = engine.room_page(RoomNumber(0), 1);
+    assert_eq!((page.rooms.0.len(), page.next), (1, Some(RoomNumber(VAULT))));
+    let user = engine.user(a).expect("dora is online");
+    assert_eq!((user.session(), user.id(), user.name()), (a, server.id_of(a), name("dora")));
+    assert_eq!((user.room(), user.nickname(), user.is_administrator()), (Some(RoomNumber(PLAZA)), None, false));
+    assert!(engine.user(session(9)).is_none());
+}

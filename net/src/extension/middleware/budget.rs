@@ -1,0 +1,88 @@
+//! Budgets of single commands, beside the flood budget that all packets share.
+
+use std::collections::BTreeMap;
+
+use lobbyd_core::id::SessionId;
+use lobbyd_core::limits::{Rate, Remembered};
+use lobbyd_core::packet::{ClientPacket, Code};
+
+use super::{Decision, Middleware, Packet, Passage};
+
+/// The most sessions of which a budget is remembered; over it, the one that would be forgotten soonest is.
+const SESSIONS_MAX: u32 = 65_536;
+
+/// Bounds how often one session may ask for one thing; over it, the request is refused with `OverBudget`. What is not
+/// named is not bounded.
+///
+/// ```
+/// use lobbyd_core::limits::Rate;
+/// use lobbyd_net::extension::middleware::CommandBudget;
+///
+/// let budget = CommandBudget::new()
+///     .command("dice.roll", Rate::per_second(1, 5))
+///     .packet("DirectMessageRequest", Rate::per_minute(30, 10));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CommandBudget {
+    commands: BTreeMap<String, Bounded>,
+    packets: BTreeMap<&'static str, Bounded>,
+}
+
+#[derive(Clone, Debug)]
+struct Bounded {
+    rate: Rate,
+    sessions: Remembered<SessionId>,
+}
+
+impl CommandBudget {
+    /// Bounds nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bounds a custom command, by its whole name.
+    #[must_use]
+    pub fn command(mut self, name: &str, rate: Rate) -> Self {
+        self.commands.insert(name.to_owned(), Bounded { rate, sessions: Remembered::default() });
+        self
+    }
+
+    /// Bounds a kind of packet, by the name that it has in `ClientPacket`.
+    #[must_use]
+    pub fn packet(mut self, name: &'static str, rate: Rate) -> Self {
+        self.packets.insert(name, Bounded { rate, sessions: Remembered::default() });
+        self
+    }
+}
+
+impl Middleware for CommandBudget {
+    fn name(&self) -> &str {
+        "command budget"
+    }
+
+    fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: Packet<'p>) -> Decision<'p> {
+        let command = match packet {
+            ClientPacket::CustomCommand { command_type, .. } => std::str::from_utf8(command_type.0).ok(),
+            ClientPacket::Hello { .. }
+            | ClientPacket::Ping { .. }
+            | ClientPacket::Pong { .. }
+            | ClientPacket::LoginRequest { .. }
+            | ClientPacket::LogoutRequest { .. }
+            | ClientPacket::RoomListRequest { .. }
+            | ClientPacket::RoomCreateRequest { .. }
+            | ClientPacket::RoomEnterRequest { .. }
+            | ClientPacket::RoomLeaveRequest { .. }
+            | ClientPacket::RoomChatRequest { .. }
+            | ClientPacket::DirectMessageRequest { .. }
+            | ClientPacket::KickRequest { .. } => None,
+        };
+        let of_command = command.and_then(|name| self.commands.get_mut(name));
+        for Bounded { rate, sessions } in of_command.into_iter().chain(self.packets.get_mut(packet.name())) {
+            if sessions.spend(passage.session(), passage.now(), *rate, SESSIONS_MAX).is_err() {
+                return Decision::Stop(Code::OverBudget);
+            }
+        }
+        Decision::Pass
+    }
+}

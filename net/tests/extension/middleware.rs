@@ -1,0 +1,178 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use lobbyd_core::action::Action;
+use lobbyd_core::id::RequestId;
+use lobbyd_core::limits::Rate;
+use lobbyd_core::packet::{ClientPacket, Code, Sealed, ServerPacket};
+use lobbyd_net::extension::Extensions;
+use lobbyd_net::extension::middleware::{
+    CommandBudget, Decision, Middleware, Outcome, Packet, PacketLog, PacketMetrics, Passage, WordFilter,
+};
+
+use crate::support::{ALICE, BOB, Server, chat, heard, responses};
+
+type Log = Rc<RefCell<Vec<String>>>;
+
+/// Notes what it sees, and does what the text of a chat tells it by its name.
+struct Probe {
+    name: &'static str,
+    log: Log,
+}
+
+impl Middleware for Probe {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: Packet<'p>) -> Decision<'p> {
+        let ClientPacket::RoomChatRequest { request, room, text } = packet else { return Decision::Pass };
+        let said = std::str::from_utf8(text.0).unwrap();
+        assert_eq!(passage.user().unwrap().room(), Some(room));
+        self.log.borrow_mut().push(format!("{} < {said}", self.name));
+        match said.strip_prefix(self.name) {
+            Some(" stop") => Decision::Stop(Code::NotAllowed),
+            Some(" panic") => panic!("told to"),
+            Some(" shout") => Decision::Replace(ClientPacket::RoomChatRequest { request, room, text: "SHOUT".into() }),
+            Some(" swap") => Decision::Replace(ClientPacket::LogoutRequest { request }),
+            Some(" renumber") => {
+                Decision::Replace(ClientPacket::RoomChatRequest { request: RequestId(99), room, text })
+            }
+            _ => Decision::Pass,
+        }
+    }
+
+    fn after(&mut self, _: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, _: Duration) {
+        if let ClientPacket::RoomChatRequest { text, .. } = packet {
+            self.log.borrow_mut().push(format!("{} > {text:?} {outcome:?}", self.name));
+            assert!(text.0 != b"panic after", "told to");
+        }
+    }
+}
+
+fn probes() -> (Server, Log) {
+    let log = Log::default();
+    let mut extensions = Extensions::new();
+    for name in ["one", "two"] {
+        extensions.middleware(Probe { name, log: log.clone() });
+    }
+    (Server::new(extensions), log)
+}
+
+#[test]
+fn packets_pass_in_order_and_come_back_in_reverse() {
+    let (mut server, log) = probes();
+    assert_eq!(heard(&server.says(ALICE, chat(1, "hi"))), ["hi"]);
+    assert_eq!(log.take(), ["one < hi", "two < hi", "two > \"hi\" Done", "one > \"hi\" Done"]);
+}
+
+#[test]
+fn stopped_packet_is_refused_and_goes_no_further() {
+    let (mut server, log) = probes();
+    let said = server.says(ALICE, chat(1, "one stop"));
+    assert_eq!((responses(&said), heard(&said)), (vec!["NotAllowed".to_owned()], vec![]));
+    assert_eq!(log.take(), ["one < one stop", "one > \"one stop\" Refused(NotAllowed)"]);
+    server.says(ALICE, chat(1, "two stop"));
+    assert_eq!(log.take().len(), 4);
+}
+
+#[test]
+fn replaced_packet_is_what_the_next_and_the_engine_see() {
+    let (mut server, log) = probes();
+    let said = server.says(ALICE, chat(1, "one shout"));
+    assert_eq!((responses(&said), heard(&said)), (vec!["ok".to_owned()], vec!["SHOUT".to_owned()]));
+    assert_eq!(log.take(), ["one < one shout", "two < SHOUT", "two > \"one shout\" Done", "one > \"one shout\" Done"]);
+}
+
+#[test]
+fn another_request_is_no_replacement() {
+    let (mut server, _) = probes();
+    for text in ["one swap", "two renumber"] {
+        let said = server.says(ALICE, chat(7, text));
+        assert_eq!(responses(&said), ["ExtensionFailed"], "{text}");
+        assert!(matches!(said[..], [Action::Send { to: ALICE, packet: ServerPacket::RoomChatResponse { .. } }]));
+    }
+    assert!(server.assembled.engine.user(ALICE).is_some());
+}
+
+/// Gives every login another secret.
+struct Forger;
+
+impl Middleware for Forger {
+    fn name(&self) -> &str {
+        "forger"
+    }
+
+    fn before<'p>(&'p mut self, _: &Passage<'_>, packet: Packet<'p>) -> Decision<'p> {
+        let ClientPacket::LoginRequest { request, user, .. } = packet else { return Decision::Pass };
+        Decision::Replace(ClientPacket::LoginRequest { request, user, secret: Sealed([9; 16]) })
+    }
+}
+
+#[test]
+#[should_panic(expected = "asked [Send")]
+fn login_keeps_its_secret() {
+    let mut extensions = Extensions::new();
+    extensions.middleware(Forger);
+    // The login is refused, so that the driver is never asked for a secret that it does not hold.
+    Server::new(extensions);
+}
+
+#[test]
+fn middleware_that_panics_refuses_the_packet_and_is_left_out() {
+    let (mut server, log) = probes();
+    assert_eq!(responses(&server.says(ALICE, chat(1, "one panic"))), ["ExtensionFailed"]);
+    log.take();
+    assert_eq!(heard(&server.says(ALICE, chat(2, "one panic"))), ["one panic"]);
+    assert_eq!(log.take(), ["two < one panic", "two > \"one panic\" Done"]);
+    assert_eq!(responses(&server.says(ALICE, chat(3, "panic after"))), ["ok"]);
+    log.take();
+    assert_eq!(heard(&server.says(ALICE, chat(4, "nobody looks"))), ["nobody looks"]);
+    assert!(log.take().is_empty());
+}
+
+#[test]
+fn words_are_refused_where_the_filter_refuses() {
+    let mut extensions = Extensions::new();
+    extensions.middleware(WordFilter::refusing(["darn"]));
+    let mut server = Server::new(extensions);
+    assert_eq!(responses(&server.says(ALICE, chat(1, "DARN!"))), ["TextRefused"]);
+    assert_eq!(heard(&server.says(ALICE, chat(2, "darning"))), ["darning"]);
+    let title = ClientPacket::RoomCreateRequest {
+        request: RequestId(3),
+        title: "Darn room".into(),
+        capacity: 2,
+        password: None,
+    };
+    assert_eq!(responses(&server.says(ALICE, title)), ["TextRefused"]);
+}
+
+#[test]
+fn budget_is_each_sessions_own_and_comes_back() {
+    let mut extensions = Extensions::new();
+    extensions.middleware(CommandBudget::new().packet("RoomChatRequest", Rate::per_second(1, 2)));
+    let mut server = Server::new(extensions);
+    let mut says = |session, after| responses(&server.after(after).says(session, chat(1, "hi"))).join(" ");
+    let (now, second) = (Duration::ZERO, Duration::from_secs(1));
+    assert_eq!([says(ALICE, now), says(ALICE, now), says(ALICE, now)], ["ok", "ok", "OverBudget"]);
+    assert_eq!([says(BOB, now), says(ALICE, now), says(ALICE, second)], ["ok", "OverBudget", "ok"]);
+    assert_eq!(says(ALICE, now), "OverBudget");
+}
+
+#[test]
+fn metrics_count_by_kind_and_outcome() {
+    let (metrics, handle) = PacketMetrics::new();
+    let mut extensions = Extensions::new();
+    extensions.middleware(metrics).middleware(PacketLog);
+    let mut server = Server::new(extensions);
+    server.says(ALICE, chat(1, "hi"));
+    server.says(ALICE, chat(2, ""));
+    let figures = handle.figures();
+    let chat = figures["RoomChatRequest"];
+    assert_eq!((chat.done, chat.refused, chat.waiting, chat.closed), (1, 1, 0, 0));
+    let login = figures["LoginRequest"];
+    assert_eq!((login.done, login.waiting), (0, 2));
+    assert_eq!(figures["Hello"].done, 2);
+    assert!(chat.slowest <= chat.spent);
+}
