@@ -250,7 +250,7 @@ impl<P: Protocol> Generator<P> {
             if !P::GREETS {
                 self.done(index, None)?;
             }
-        } else if event.is_writable() && !self.clients[index].outbox.is_empty() {
+        } else if event.is_writable() && self.clients[index].is_blocked {
             self.clients[index].flush()?;
         }
         if self.clients[index].reads() && (event.is_readable() || event.is_read_closed()) {
