@@ -23,6 +23,8 @@ use lobbyd_core::packet::{CloseReason, Sealed, ServerPacket};
 use lobbyd_core::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use self::scheduling::Scheduled;
+pub(crate) use self::scheduling::Work;
 use crate::ask::AskReply;
 use crate::codec;
 use crate::connection::{Connection, Connections, Phase};
@@ -31,13 +33,14 @@ use crate::extension::Assembled;
 use crate::extension::middleware::Chain;
 use crate::extension::service::Services;
 use crate::frame::HEADER_BYTES;
-use crate::lanes::{LaneReport, LanesReport};
+use crate::lanes::LaneReport;
 use crate::login::{LoginJob, Logins};
 use crate::outbox::{Flushed, Overflow};
 use crate::pool::BufferPool;
-use crate::report::{Report, Traffic};
+use crate::report::Traffic;
 use crate::seal::Sealer;
 use crate::system::{SystemLane, SystemQueue, SystemWork};
+use crate::tally::Tally;
 use crate::tasks;
 use crate::transport::Stream;
 
@@ -95,6 +98,8 @@ pub(crate) struct Hub<S> {
     outbox_bytes_max: usize,
     frame_bytes_max: u32,
     traffic: Traffic,
+    tally: Tally,
+    scheduled: Scheduled,
 }
 
 impl<S: Stream> Hub<S> {
@@ -134,6 +139,8 @@ impl<S: Stream> Hub<S> {
                 outbox_bytes_max,
                 frame_bytes_max,
                 traffic: Traffic::default(),
+                tally: Tally::new(),
+                scheduled: Scheduled::default(),
             })
         })
     }
@@ -246,6 +253,7 @@ impl<S: Stream> Hub<S> {
         let (Phase::Closing(reason) | Phase::Broken(reason)) = phase else {
             unreachable!("an open connection is not let go");
         };
+        self.tally.closed(reason);
         info!(
             %session,
             %peer,
@@ -310,12 +318,17 @@ impl<S: Stream> Hub<S> {
 
     /// Does one step of housekeeping, if nothing else waits.
     pub(crate) fn tidy(&mut self) {
-        if !self.system.is_idle() || self.user_lane.waiting > 0 || !self.dirty.is_empty() {
+        if self.is_busy() {
             self.background_lane.deferred += 1;
             return;
         }
         self.background_lane.handled += 1;
         self.pool.tidy();
+    }
+
+    /// Whether a lane before the background has anything waiting.
+    fn is_busy(&self) -> bool {
+        !self.system.is_idle() || self.user_lane.waiting > 0 || !self.dirty.is_empty()
     }
 
     fn call_housekeeper(&mut self) {
@@ -429,6 +442,13 @@ impl<S: Stream> Hub<S> {
                     // Whoever asked may have gone.
                     let _ = reply.send(self.report());
                 }
+                SystemWork::Stats { reply } => {
+                    let _ = reply.send(self.stats());
+                }
+                SystemWork::Connections { from, limit, reply } => {
+                    let _ = reply.send(self.connection_page(from, limit));
+                }
+                SystemWork::Schedule { lane, work } => self.schedule(lane, work),
                 SystemWork::Ask { ask, reply } => self.ask(now, &ask, reply),
                 SystemWork::Look(look) => look(&self.engine),
             }
@@ -502,41 +522,64 @@ impl<S: Stream> Hub<S> {
 
     fn send(&mut self, to: SessionId, packet: &ServerPacket) {
         let is_farewell = matches!(packet, ServerPacket::Closing { .. });
-        self.put(to, is_farewell, |outbox| codec::encode_server(packet, outbox));
+        if let ServerPacket::Ping { nonce } = packet {
+            self.pinged(to, *nonce);
+        }
+        let mut bytes = 0;
+        let is_put = self.put(to, is_farewell, |outbox| {
+            let before = outbox.len();
+            codec::encode_server(packet, outbox);
+            bytes = outbox.len() - before;
+        });
+        self.tally.sent(packet, bytes, is_put.into());
     }
 
     fn broadcast(&mut self, to: &[SessionId], packet: &ServerPacket) {
         let mut encoded = mem::take(&mut self.encoded);
         encoded.clear();
         codec::encode_server(packet, &mut encoded);
+        let mut recipients = 0;
         for session in to {
-            self.put(*session, false, |outbox| outbox.extend_from_slice(&encoded));
+            recipients += u64::from(self.put(*session, false, |outbox| outbox.extend_from_slice(&encoded)));
         }
+        self.tally.sent(packet, encoded.len(), recipients);
         self.encoded = encoded;
     }
 
-    /// Appends a frame to an outbox.
-    fn put(&mut self, to: SessionId, is_farewell: bool, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends a frame to an outbox, if it takes one.
+    fn put(&mut self, to: SessionId, is_farewell: bool, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         let Some(connection) = self.connections.get_mut(to) else {
-            return;
+            return false;
         };
         if connection.is_overflowed && !is_farewell {
-            return;
+            return false;
         }
         let bytes_max = self.outbox_bytes_max + if is_farewell { CLOSING_BYTES } else { 0 };
         match connection.outbox.append(&mut self.pool, bytes_max, write) {
             Ok(()) => {
                 self.traffic.packets_out += 1;
+                connection.packets_out += 1;
                 if !connection.is_dirty {
                     connection.is_dirty = true;
                     self.dirty.push(to);
                 }
+                return true;
             }
             Err(Overflow) if is_farewell => error!(session = %to, "no room for the reason of a close"),
             Err(Overflow) => {
                 connection.is_overflowed = true;
                 self.system.push(Input::OutboxFull { session: to });
             }
+        }
+        false
+    }
+
+    /// A silent client is asked for a sign of life.
+    fn pinged(&mut self, session: SessionId, nonce: u64) {
+        let now = self.last_turn_at;
+        if let Some(connection) = self.connections.get_mut(session) {
+            connection.ping = Some((nonce, now));
+            self.tally.heartbeat.pings += 1;
         }
     }
 
@@ -558,22 +601,6 @@ impl<S: Stream> Hub<S> {
             debug!(%session, user = user.as_ref().map(tracing::field::display), "logged in or out");
             // The last one who was logged in is who the session's line in the log names.
             connection.user = user.or(connection.user);
-        }
-    }
-
-    /// How the driver stands.
-    pub(crate) fn report(&self) -> Report {
-        Report {
-            counts: self.engine.counts(),
-            connections: self.connections.count() as u64,
-            traffic: self.traffic,
-            lanes: LanesReport {
-                system: self.system.report(),
-                user: self.user_lane,
-                background: LaneReport { waiting: self.pool.is_untidy().into(), ..self.background_lane },
-            },
-            pool: self.pool.report(),
-            uptime: self.started_at.elapsed(),
         }
     }
 }
@@ -601,5 +628,7 @@ fn remember(place: &mut Option<Waker>, context: &Context<'_>) {
 
 mod extending;
 mod reading;
+mod scheduling;
+mod standing;
 #[cfg(test)]
 mod tests;
