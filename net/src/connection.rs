@@ -146,6 +146,11 @@ impl<S> Connections<S> {
         slots.iter().filter_map(|slot| slot.connection.as_ref())
     }
 
+    /// Every connection, in the order of its slot.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection<S>> {
+        self.slots.iter_mut().filter_map(|slot| slot.connection.as_mut())
+    }
+
     pub(crate) fn remove(&mut self, session: SessionId) -> Option<Connection<S>> {
         let slot = self.slots.get_mut(session.index as usize)?;
         let connection = slot.connection.take_if(|connection| connection.session == session)?;

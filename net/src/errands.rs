@@ -6,55 +6,125 @@
 
 mod bell;
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::mem;
-use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
-use tokio::task::unconstrained;
+use tokio::task::{AbortHandle, spawn_local, unconstrained};
 
 pub(crate) use self::bell::ErrandId;
 use self::bell::{Bell, Knock};
+use crate::stores::LocalFuture;
 
-/// The errands that are being run.
-#[derive(Default)]
-pub(crate) struct Errands {
-    running: BTreeMap<ErrandId, Errand>,
-    next: u64,
-    bell: Arc<Bell>,
-    /// Where the list of the woken is taken to. Kept for its allocation.
-    called: Vec<ErrandId>,
+/// The errands of what a node stands on, such as a link to Redis and the presence leases. They are there before the
+/// node and after it; in between the node runs them at the beginning of its turns
+/// ([`Node::with_errands`](crate::node::Node::with_errands)). Without a node a task of their own does. Clones share them.
+#[derive(Clone)]
+pub struct Errands {
+    list: Rc<ErrandList>,
+    _carrier: Rc<Carrier>,
 }
 
-struct Errand {
-    future: Pin<Box<dyn Future<Output = ()>>>,
+impl Errands {
+    /// None yet. To be called where `tokio::task::spawn_local` works. What still runs ends with that place.
+    #[must_use]
+    pub fn start() -> Self {
+        let list = Rc::new(ErrandList::default());
+        let emptied = CancelAll(Rc::clone(&list));
+        let task = spawn_local(poll_fn(move |context| {
+            emptied.0.remember(context.waker());
+            emptied.0.run();
+            Poll::<()>::Pending
+        }));
+        Self { list, _carrier: Rc::new(Carrier(task.abort_handle())) }
+    }
+
+    /// Takes on an errand until its handle is dropped. It must not keep that handle.
+    pub(crate) fn begin(&self, future: impl Future<Output = ()> + 'static) -> Errand {
+        Errand { id: self.list.begin(future), list: Rc::clone(&self.list) }
+    }
+
+    pub(crate) fn list(&self) -> &ErrandList {
+        &self.list
+    }
+}
+
+/// The task that runs errands when no turn does. It ends when nobody can begin one any more.
+struct Carrier(AbortHandle);
+
+impl Drop for Carrier {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Ends the errands with the task that carries them, where a crash of the runtime ends tasks: they hold sockets.
+struct CancelAll(Rc<ErrandList>);
+
+impl Drop for CancelAll {
+    fn drop(&mut self) {
+        self.0.cancel_all();
+    }
+}
+
+/// Ends an errand when nobody needs it any more.
+pub(crate) struct Errand {
+    list: Rc<ErrandList>,
+    id: ErrandId,
+}
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.list.cancel(self.id);
+    }
+}
+
+/// Errands that are being run. While one is polled it may begin others and cancel any.
+#[derive(Default)]
+pub(crate) struct ErrandList {
+    running: RefCell<BTreeMap<ErrandId, Running>>,
+    next: Cell<u64>,
+    bell: Arc<Bell>,
+    /// Where the list of the woken is taken to. Kept for its allocation.
+    called: Cell<Vec<ErrandId>>,
+}
+
+struct Running {
+    /// Not here while it is polled.
+    future: Option<LocalFuture<'static, ()>>,
     knock: Arc<Knock>,
     waker: Waker,
 }
 
-impl Errands {
-    /// Takes on an errand. It runs for the first time in the next turn.
-    pub(crate) fn begin(&mut self, future: impl Future<Output = ()> + 'static) -> ErrandId {
-        let id = ErrandId(self.next);
-        self.next += 1;
+impl ErrandList {
+    /// Takes on an errand. It is polled for the first time in the next run.
+    pub(crate) fn begin(&self, future: impl Future<Output = ()> + 'static) -> ErrandId {
+        let id = ErrandId(self.next.get());
+        self.next.set(id.0 + 1);
         let knock = Arc::new(Knock::new(id, Arc::clone(&self.bell)));
         let waker = Waker::from(Arc::clone(&knock));
         waker.wake_by_ref();
         // Without tokio's budget: an errand would spend that of whichever connection's task polls it.
-        self.running.insert(id, Errand { future: Box::pin(unconstrained(future)), knock, waker });
+        let future: LocalFuture<'static, ()> = Box::pin(unconstrained(future));
+        self.running.borrow_mut().insert(id, Running { future: Some(future), knock, waker });
         id
     }
 
-    /// Drops an errand, if it still runs.
-    pub(crate) fn cancel(&mut self, id: ErrandId) {
-        self.running.remove(&id);
+    /// Drops an errand, if it still runs; one that is being polled, after that.
+    pub(crate) fn cancel(&self, id: ErrandId) {
+        let cancelled = self.running.borrow_mut().remove(&id);
+        // Only now, because its end may cancel others.
+        drop(cancelled);
     }
 
     /// Drops all of them.
-    pub(crate) fn cancel_all(&mut self) {
-        self.running.clear();
+    pub(crate) fn cancel_all(&self) {
+        let cancelled = mem::take(&mut *self.running.borrow_mut());
+        drop(cancelled);
     }
 
     /// Whether an errand was woken since the last run.
@@ -67,19 +137,39 @@ impl Errands {
         self.bell.woken()
     }
 
-    /// Polls every errand that was woken, once.
-    pub(crate) fn run(&mut self) {
-        let mut called = mem::take(&mut self.called);
+    /// Polls every errand that was woken, once, and says how many were.
+    pub(crate) fn run(&self) -> usize {
+        let mut called = self.called.take();
         self.bell.take_woken(&mut called);
+        let count = called.len();
         for id in called.drain(..) {
-            // One that was dropped or has ended may still be woken.
-            let Some(errand) = self.running.get_mut(&id) else { continue };
-            errand.knock.is_heard();
-            if errand.future.as_mut().poll(&mut Context::from_waker(&errand.waker)).is_ready() {
-                self.running.remove(&id);
-            }
+            self.poll(id);
         }
-        self.called = called;
+        self.called.set(called);
+        count
+    }
+
+    fn poll(&self, id: ErrandId) {
+        let Some((mut future, waker)) = self.take(id) else { return };
+        let is_over = future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready();
+        let mut running = self.running.borrow_mut();
+        if is_over {
+            running.remove(&id);
+        } else if let Some(errand) = running.get_mut(&id) {
+            errand.future = Some(future);
+            return;
+        }
+        drop(running);
+        // Only now, because its end may cancel others.
+        drop(future);
+    }
+
+    /// An errand that is to be polled. One that was dropped or has ended may still be woken.
+    fn take(&self, id: ErrandId) -> Option<(LocalFuture<'static, ()>, Waker)> {
+        let mut running = self.running.borrow_mut();
+        let errand = running.get_mut(&id)?;
+        errand.knock.is_heard();
+        Some((errand.future.take()?, errand.waker.clone()))
     }
 
     /// Has this task woken once as soon as an errand is.
@@ -88,134 +178,18 @@ impl Errands {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::cell::{Cell, RefCell};
-    use std::future::{pending, poll_fn};
-    use std::rc::Rc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Poll, Wake};
-    use std::thread;
-
-    use tokio::sync::oneshot;
-
-    use super::*;
-
-    /// A task that knows how often it was woken.
-    #[derive(Default)]
-    struct Task(AtomicUsize);
-
-    impl Wake for Task {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    /// An errand that waits for a word, and says its name when it came.
-    fn waiter(name: char, told: &Rc<RefCell<String>>) -> (oneshot::Sender<()>, impl Future<Output = ()> + use<>) {
-        let (sender, receiver) = oneshot::channel();
-        let told = Rc::clone(told);
-        (sender, async move {
-            let _ = receiver.await;
-            told.borrow_mut().push(name);
-        })
-    }
-
-    #[test]
-    fn errands_run_in_the_order_in_which_they_were_woken() {
-        let (mut errands, told) = (Errands::default(), Rc::default());
-        let (a, errand_a) = waiter('a', &told);
-        let (b, errand_b) = waiter('b', &told);
-        let (c, errand_c) = waiter('c', &told);
-        for errand in [errand_a, errand_b, errand_c] {
-            errands.begin(errand);
-        }
-        assert!(errands.is_called(), "a new errand wants to be polled");
-        errands.run();
-        assert!(!errands.is_called());
-        for sender in [c, a, b] {
-            sender.send(()).unwrap();
-        }
-        assert_eq!(errands.called(), 3);
-        errands.run();
-        assert_eq!(*told.borrow(), "cab");
-        assert_eq!(errands.running.len(), 0);
-    }
-
-    #[test]
-    fn errand_that_was_not_woken_is_not_polled() {
-        let (mut errands, polls) = (Errands::default(), Rc::new(Cell::new(0)));
-        let counted = Rc::clone(&polls);
-        errands.begin(poll_fn(move |_| {
-            counted.set(counted.get() + 1);
-            Poll::Pending
-        }));
-        errands.run();
-        errands.begin(async {});
-        errands.run();
-        assert_eq!(polls.get(), 1);
-    }
-
-    #[test]
-    fn errand_that_wakes_itself_is_polled_once_in_a_run() {
-        let (mut errands, polls) = (Errands::default(), Rc::new(Cell::new(0)));
-        let counted = Rc::clone(&polls);
-        errands.begin(poll_fn(move |context| {
-            counted.set(counted.get() + 1);
+/// Lets an errand rest until the next turn.
+pub(crate) async fn next_turn() {
+    let mut is_here = true;
+    poll_fn(|context| {
+        if mem::take(&mut is_here) {
             context.waker().wake_by_ref();
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }));
-        for run in 1..4 {
-            errands.run();
-            assert_eq!((polls.get(), errands.called()), (run, 1));
+            return Poll::Pending;
         }
-    }
-
-    #[test]
-    fn task_is_woken_once_for_many_errands_from_any_thread() {
-        let (mut errands, told) = (Errands::default(), Rc::default());
-        let (senders, waiters): (Vec<_>, Vec<_>) = ('a'..='h').map(|name| waiter(name, &told)).unzip();
-        for waiter in waiters {
-            errands.begin(waiter);
-        }
-        errands.run();
-        let task = Arc::new(Task::default());
-        errands.remember(&Waker::from(Arc::clone(&task)));
-        let threads: Vec<_> = senders.into_iter().map(|sender| thread::spawn(move || sender.send(()))).collect();
-        for thread in threads {
-            thread.join().unwrap().unwrap();
-        }
-        assert_eq!(task.0.load(Ordering::SeqCst), 1);
-        errands.run();
-        assert_eq!(told.borrow().len(), 8);
-    }
-
-    #[test]
-    fn cancelled_errand_is_dropped_at_once_and_its_knock_is_in_vain() {
-        let (mut errands, told) = (Errands::default(), Rc::default());
-        let (sender, errand) = waiter('a', &told);
-        let id = errands.begin(errand);
-        errands.run();
-        errands.cancel(id);
-        assert!(sender.is_closed());
-        let (kept, waker) = (Rc::new(()), Rc::new(RefCell::new(None)));
-        let (held, place) = (Rc::clone(&kept), Rc::clone(&waker));
-        errands.begin(async move {
-            let _held = held;
-            poll_fn(|context| {
-                *place.borrow_mut() = Some(context.waker().clone());
-                Poll::Ready(())
-            })
-            .await;
-            pending().await
-        });
-        errands.run();
-        errands.cancel_all();
-        assert_eq!(Rc::strong_count(&kept), 1);
-        let waker: Option<Waker> = waker.borrow_mut().take();
-        waker.unwrap().wake();
-        errands.run();
-        assert_eq!(*told.borrow(), "");
-    }
+        Poll::Ready(())
+    })
+    .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,9 @@
 //! The hub: the one owner of the engine. Bytes come in from connections, go through the engine as inputs, and its
 //! actions go out as bytes to the outboxes; nothing here waits.
 //!
-//! A *turn* is one visit: of a connection's task with what it has read, of the timer, of the system lane's task. It
-//! begins with everything that waits in the system lane, and a connection hands in at most [`FRAMES_PER_TURN`](reading) packets
-//! in its turn. What that promises to whom is written in `lanes.rs`.
+//! A *turn* is one visit: of a connection's task with what it has read, of the timer, of the flusher, of the system
+//! lane's task. It begins with everything that waits in the system lane, and a connection hands in at most
+//! [`FRAMES_PER_TURN`](reading) packets in its turn. What that promises to whom is written in `lanes.rs`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,23 +19,23 @@ use lobbyd_core::action::{Action, Actions, Presence as PresenceMode};
 use lobbyd_core::id::{AskId, SessionId, Ticket};
 use lobbyd_core::input::Input;
 use lobbyd_core::name::UserName;
-use lobbyd_core::packet::{CloseReason, Sealed, ServerPacket};
+use lobbyd_core::packet::{CloseReason, Sealed};
 use lobbyd_core::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use self::scheduling::Scheduled;
 pub(crate) use self::scheduling::Work;
+use self::writing::write_out;
 use crate::ask::AskReply;
-use crate::codec;
 use crate::connection::{Connection, Connections, Phase};
-use crate::errands::ErrandId;
+use crate::errands::{ErrandId, Errands};
 use crate::extension::Assembled;
 use crate::extension::middleware::Chain;
 use crate::extension::service::Services;
 use crate::frame::HEADER_BYTES;
 use crate::lanes::LaneReport;
 use crate::login::{LoginJob, Logins};
-use crate::outbox::{Flushed, Overflow};
+use crate::outbox::Flushed;
 use crate::pool::BufferPool;
 use crate::report::Traffic;
 use crate::seal::Sealer;
@@ -55,9 +55,6 @@ const STALL_MIN: Duration = Duration::from_millis(250);
 /// The most connections that are being closed and may take their time over it: half of the spare slots, so that whoever
 /// is refused again and again takes neither all slots nor all file descriptors.
 const LINGERING_MAX: usize = SPARE_SLOTS as usize / 2;
-/// Room beyond the outbox's limit for the packet that says why the session is closed.
-const CLOSING_BYTES: usize = 64;
-
 /// The engine, the connections, and what carries one to the other.
 pub(crate) struct Hub<S> {
     engine: Engine,
@@ -157,9 +154,22 @@ impl<S: Stream> Hub<S> {
         self.system.cancel(errand);
     }
 
-    /// Ends all errands. What they wait for is not handled any more.
-    pub(crate) fn cancel_errands(&mut self) {
+    /// Runs these errands too, ahead of its own.
+    pub(crate) fn adopt_errands(&mut self, errands: Errands) {
+        self.system.adopt(errands);
+    }
+
+    /// Ends all errands of its own: what they wait for is not handled any more. Connections that are still there are let
+    /// go by their tasks.
+    pub(crate) fn give_up(&mut self) {
         self.system.close();
+        for connection in self.connections.iter_mut() {
+            connection.phase = Phase::Broken(match connection.phase {
+                Phase::Open => CloseReason::Stopped,
+                Phase::Closing(reason) | Phase::Broken(reason) => reason,
+            });
+            connection.wake();
+        }
     }
 
     /// A turn for nothing but the system lane. Its task polls this, and is woken once when there is something.
@@ -289,25 +299,12 @@ impl<S: Stream> Hub<S> {
         if self.engine.is_draining() && self.connections.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Writes every outbox that has something new. The flusher's task polls this; it is woken once for a batch of
-    /// turns and runs after all the connections that were ready with it.
-    pub(crate) fn poll_flush(&mut self, context: &Context<'_>) {
-        remember(&mut self.flusher, context);
-        let mut dirty = mem::take(&mut self.dirty);
-        for session in dirty.drain(..) {
-            if let Some(connection) = self.connections.get_mut(session) {
-                connection.is_dirty = false;
-                if !connection.is_blocked {
-                    self.flush(session);
-                }
-            }
-        }
-        self.dirty = dirty;
+    /// A turn for the system lane, if anything waits in it.
+    fn take_system_turn(&mut self) {
         if !self.system.is_idle() {
             let now = self.begin_turn();
             self.end_turn(now);
         }
-        self.call_housekeeper();
     }
 
     /// Ready when there is housekeeping to do.
@@ -336,21 +333,6 @@ impl<S: Stream> Hub<S> {
             && let Some(housekeeper) = self.housekeeper.take()
         {
             housekeeper.wake();
-        }
-    }
-
-    fn flush(&mut self, session: SessionId) {
-        let Some(connection) = self.connections.get_mut(session) else {
-            return;
-        };
-        match write_out(connection, &mut self.pool, &mut self.traffic) {
-            Ok(Flushed::All) => connection.is_blocked = false,
-            Ok(Flushed::Blocked) => {
-                connection.is_blocked = true;
-                // Its task waits for the transport to take more.
-                connection.wake();
-            }
-            Err(error) => self.break_connection(session, &error),
         }
     }
 
@@ -520,69 +502,6 @@ impl<S: Stream> Hub<S> {
         self.actions = actions;
     }
 
-    fn send(&mut self, to: SessionId, packet: &ServerPacket) {
-        let is_farewell = matches!(packet, ServerPacket::Closing { .. });
-        if let ServerPacket::Ping { nonce } = packet {
-            self.pinged(to, *nonce);
-        }
-        let mut bytes = 0;
-        let is_put = self.put(to, is_farewell, |outbox| {
-            let before = outbox.len();
-            codec::encode_server(packet, outbox);
-            bytes = outbox.len() - before;
-        });
-        self.tally.sent(packet, bytes, is_put.into());
-    }
-
-    fn broadcast(&mut self, to: &[SessionId], packet: &ServerPacket) {
-        let mut encoded = mem::take(&mut self.encoded);
-        encoded.clear();
-        codec::encode_server(packet, &mut encoded);
-        let mut recipients = 0;
-        for session in to {
-            recipients += u64::from(self.put(*session, false, |outbox| outbox.extend_from_slice(&encoded)));
-        }
-        self.tally.sent(packet, encoded.len(), recipients);
-        self.encoded = encoded;
-    }
-
-    /// Appends a frame to an outbox, if it takes one.
-    fn put(&mut self, to: SessionId, is_farewell: bool, write: impl FnOnce(&mut Vec<u8>)) -> bool {
-        let Some(connection) = self.connections.get_mut(to) else {
-            return false;
-        };
-        if connection.is_overflowed && !is_farewell {
-            return false;
-        }
-        let bytes_max = self.outbox_bytes_max + if is_farewell { CLOSING_BYTES } else { 0 };
-        match connection.outbox.append(&mut self.pool, bytes_max, write) {
-            Ok(()) => {
-                self.traffic.packets_out += 1;
-                connection.packets_out += 1;
-                if !connection.is_dirty {
-                    connection.is_dirty = true;
-                    self.dirty.push(to);
-                }
-                return true;
-            }
-            Err(Overflow) if is_farewell => error!(session = %to, "no room for the reason of a close"),
-            Err(Overflow) => {
-                connection.is_overflowed = true;
-                self.system.push(Input::OutboxFull { session: to });
-            }
-        }
-        false
-    }
-
-    /// A silent client is asked for a sign of life.
-    fn pinged(&mut self, session: SessionId, nonce: u64) {
-        let now = self.last_turn_at;
-        if let Some(connection) = self.connections.get_mut(session) {
-            connection.ping = Some((nonce, now));
-            self.tally.heartbeat.pings += 1;
-        }
-    }
-
     fn verify_login(&mut self, ticket: Ticket, user: UserName, secret: Sealed, presence: PresenceMode) {
         let secret = self.sealer.take(secret).expect("the engine asks in the step that brought the secret");
         let decision = self.logins.decide(LoginJob { ticket, user, secret, presence });
@@ -605,20 +524,6 @@ impl<S: Stream> Hub<S> {
     }
 }
 
-/// Writes as much of an outbox as the transport takes, and counts it.
-fn write_out<S: Stream>(
-    connection: &mut Connection<S>,
-    pool: &mut BufferPool,
-    traffic: &mut Traffic,
-) -> io::Result<Flushed> {
-    let before = connection.outbox.len();
-    let flushed = connection.outbox.flush(&mut connection.stream, pool);
-    let sent = (before - connection.outbox.len()) as u64;
-    connection.bytes_out += sent;
-    traffic.bytes_out += sent;
-    flushed
-}
-
 fn remember(place: &mut Option<Waker>, context: &Context<'_>) {
     match place {
         Some(waker) => waker.clone_from(context.waker()),
@@ -632,3 +537,4 @@ mod scheduling;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod writing;

@@ -1,22 +1,25 @@
 //! Lanes: whose work goes first in the driver, and what each lane has carried.
 //!
-//! A *turn* is one visit to the hub: of a connection's task with what it has read, of the timer, of the system lane's
-//! own task. Every turn begins with the whole system lane, as far as it is there; only then come the packets of the
-//! connection whose turn it is, at most one budget of them. What is there:
+//! A *turn* is one visit to the hub: of a connection's task with what it has read, of the timer, of the flusher, of the
+//! system lane's own task. Every turn begins with the whole system lane, as far as it is there; only then come the
+//! packets of the connection whose turn it is, at most one budget of them. What is there:
 //!
 //! - a deadline that is due, a stream that broke, an outbox that is full: always;
 //! - a verdict, a lease that was lost, an operator's command: from the moment that the store, the hash thread or the
 //!   handle has said so, from whichever thread;
-//! - a connect: from the moment that the transport has woken the listener. Of one listener a turn takes up at most
-//!   `CONNECTS_PER_TURN` (`tasks.rs`), so that a storm of connects does not stop the packets.
+//! - an answer of Redis: from the moment that the transport has woken the link, which reads it at the beginning of the
+//!   turn ([`Errands`](crate::Errands)). A login that waits for nothing else has its verdict in the same turn. What goes
+//!   on from there to Redis, or from the link to the leases, takes a turn for each step;
+//! - a connect: from the moment that the transport has woken the listener.
 //!
-//! So at most the rest of one connection's budget comes between a system input and its handling, however many
-//! connections have packets ready.
+//! What others can bring in any number has a share of each turn, so that no storm stops the packets: so many connects
+//! of each listener, commands, lost leases (`tasks.rs`), so many reads from Redis (`redis/guard.rs`).
+//!
+//! So at most the rest of one connection's budget, or so many writes of the flusher (`hub/writing.rs`), comes between a system
+//! input and its handling, however many connections have packets ready.
 //!
 //! Not promised is when a *socket* is looked at. tokio asks the system for readiness between the rounds of its
-//! scheduler, every 61 visits when it is busy: a connect that comes within a round is seen at its end. And the tasks of
-//! a Redis link stand in tokio's queue with the connections: an answer from Redis becomes a verdict when the link's
-//! task has read it, which takes up to one budget of each connection that was ready before it.
+//! scheduler, every 61 visits when it is busy: a connect or an answer that comes within a round is seen at its end.
 //!
 //! Housekeeping is in the background lane: it goes one small step at a time, and only when no other lane has anything
 //! waiting.
@@ -53,12 +56,13 @@ pub struct LaneReport {
     /// What waits now. System: inputs and woken errands. User: connections that have used up their budget and have a
     /// whole packet left. Background: 1 if there is housekeeping to do.
     pub waiting: u64,
-    /// The most that ever waited at once. Background: not measured, as there is at most one step.
+    /// The most that ever waited at once. System: as seen when turns begin, errands before they run and inputs after.
+    /// Background: not measured, as there is at most one step.
     pub peak: u64,
     /// What was done since the start.
     pub handled: u64,
-    /// How often work that was there had to wait for a later turn: a budget was used up (system: of a listener, user:
-    /// of a connection), or another lane had something waiting (background).
+    /// How often work had to wait for a later turn: a budget was used up (user: of a connection), a share was (system:
+    /// also if nothing was left), or another lane had something waiting (background).
     pub deferred: u64,
 }
 

@@ -41,6 +41,7 @@ mod tasks;
 pub mod transport;
 
 pub use ask::{AskError, Message};
+pub use errands::Errands;
 pub use lanes::{Lane, LaneReport, LanesReport};
 pub use pool::PoolReport;
 pub use report::{Report, Traffic};

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::ask::{Ask, AskError, AskReply, Look, Message};
+use crate::errands::Errands;
 use crate::extension::Extensions;
 use crate::hub::{Hub, Work};
 use crate::lanes::Lane;
@@ -108,13 +109,20 @@ impl<S: Stream> Node<S> {
         (Self { hub, presence, commands }, NodeHandle { commands: sender })
     }
 
+    /// Has the node run these errands too, at the beginning of its turns: those of the stores that it was made of.
+    #[must_use]
+    pub fn with_errands(self, errands: Errands) -> Self {
+        self.hub.borrow_mut().adopt_errands(errands);
+        self
+    }
+
     /// Serves what the listeners accept, until the node was told to drain or stop and the last connection has gone.
     ///
     /// A panic in one of its tasks must end the process or the runtime: build that with
     /// `unhandled_panic(UnhandledPanic::ShutdownRuntime)`, as the daemon and the simulation do.
     pub async fn run<L: Listener<Stream = S>>(self, listeners: Vec<L>) -> Report {
         let Self { hub, presence, commands } = self;
-        let _end = CancelErrands(hub.clone());
+        let _end = GiveUp(hub.clone());
         let mut running = JoinSet::new();
         running.spawn_local(tasks::flush(hub.clone()));
         running.spawn_local(tasks::fire_deadlines(hub.clone()));
@@ -138,15 +146,15 @@ impl<S: Stream> Node<S> {
     }
 }
 
-/// Ends the errands with the node, also if nobody awaits its end: connections that are still being closed would keep
-/// the hub, and with it the listeners.
-struct CancelErrands<S: Stream>(Rc<RefCell<Hub<S>>>);
+/// Ends errands and connections with the node, also if nobody awaits its end: the tasks of connections would keep the
+/// hub, and with it the listeners and clients that nobody answers.
+struct GiveUp<S: Stream>(Rc<RefCell<Hub<S>>>);
 
-impl<S: Stream> Drop for CancelErrands<S> {
+impl<S: Stream> Drop for GiveUp<S> {
     fn drop(&mut self) {
         // It is free: nothing that has it borrowed waits or drops a node. A panic in a drop would end the process.
         if let Ok(mut hub) = self.0.try_borrow_mut() {
-            hub.cancel_errands();
+            hub.give_up();
         }
     }
 }

@@ -11,7 +11,7 @@ use lobbyd_core::input::Input;
 use tokio::sync::oneshot;
 
 use crate::ask::{Ask, AskReply, Look};
-use crate::errands::{ErrandId, Errands};
+use crate::errands::{ErrandId, ErrandList, Errands};
 use crate::hub::Work;
 use crate::lanes::{Lane, LaneReport};
 use crate::node::ConnectionPage;
@@ -70,14 +70,17 @@ impl<S> SystemQueue<S> {
 /// The system lane of a hub.
 pub(crate) struct SystemLane<S> {
     queue: SystemQueue<S>,
-    errands: Errands,
+    errands: ErrandList,
+    /// Errands that are not the hub's own: what they do wakes its own.
+    foreign: Option<Errands>,
     report: LaneReport,
 }
 
 impl<S> SystemLane<S> {
     pub(crate) fn new() -> Self {
         let shared = Shared { work: RefCell::default(), deferred: Cell::new(0) };
-        Self { queue: SystemQueue(Rc::new(shared)), errands: Errands::default(), report: LaneReport::default() }
+        let queue = SystemQueue(Rc::new(shared));
+        Self { queue, errands: ErrandList::default(), foreign: None, report: LaneReport::default() }
     }
 
     /// Hands in an input of the driver's own.
@@ -98,8 +101,14 @@ impl<S> SystemLane<S> {
         self.errands.cancel(errand);
     }
 
-    /// Ends all errands, and forgets what they brought.
+    /// Runs these errands too, ahead of its own. They go on elsewhere when the lane is closed.
+    pub(crate) fn adopt(&mut self, errands: Errands) {
+        self.foreign = Some(errands);
+    }
+
+    /// Ends all errands of its own, and forgets what they brought.
     pub(crate) fn close(&mut self) {
+        self.foreign = None;
         self.errands.cancel_all();
         self.queue.0.work.borrow_mut().clear();
     }
@@ -107,9 +116,17 @@ impl<S> SystemLane<S> {
     /// Runs the errands that were woken: what they bring is in the queue then. To be called once at the beginning of a
     /// turn.
     pub(crate) fn gather(&mut self) {
+        let mut called = 0;
+        if let Some(foreign) = &self.foreign
+            && foreign.list().is_called()
+        {
+            called += foreign.list().run();
+        }
         if self.errands.is_called() {
-            self.errands.run();
-            self.report.peak = self.report.peak.max(self.queue.len() as u64);
+            called += self.errands.run();
+        }
+        if called > 0 {
+            self.report.peak = self.report.peak.max(called.max(self.queue.len()) as u64);
         }
     }
 
@@ -122,16 +139,20 @@ impl<S> SystemLane<S> {
 
     /// Whether nothing is there: no input, and no errand that was woken.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.errands.is_called() && self.queue.len() == 0
+        let is_foreign_called = self.foreign.as_ref().is_some_and(|foreign| foreign.list().is_called());
+        !is_foreign_called && !self.errands.is_called() && self.queue.len() == 0
     }
 
-    /// Has this task woken when there is something.
+    /// Has this task woken when there is something. Foreign errands have a task of their own, which wakes it in turn.
     pub(crate) fn remember(&self, waker: &Waker) {
         self.errands.remember(waker);
     }
 
     pub(crate) fn report(&self) -> LaneReport {
-        let waiting = (self.queue.len() + self.errands.called()) as u64;
-        LaneReport { waiting, deferred: self.queue.0.deferred.get(), ..self.report }
+        let foreign = self.foreign.as_ref().map_or(0, |foreign| foreign.list().called());
+        let waiting = (self.queue.len() + self.errands.called() + foreign) as u64;
+        // What was woken since the turn began is measured only at the next one.
+        let peak = self.report.peak.max(waiting);
+        LaneReport { waiting, peak, deferred: self.queue.0.deferred.get(), ..self.report }
     }
 }

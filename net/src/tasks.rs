@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
-use std::mem;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::warn;
 
+use crate::errands::next_turn;
 use crate::hub::Hub;
 use crate::node::Command;
 use crate::stores::Presence;
@@ -25,6 +25,8 @@ use crate::transport::{Listener, Stream};
 pub(crate) const CONNECTS_PER_TURN: u32 = 16;
 /// The most commands of the handle that are taken up in one turn.
 const COMMANDS_PER_TURN: u32 = 64;
+/// The most lost leases that are told of in one turn. There may be as many as users.
+const LOSSES_PER_TURN: u32 = 64;
 /// How long a closed session may take to receive its last packets (DESIGN section 4).
 const LINGER: Duration = Duration::from_secs(1);
 /// How long no connection is accepted after one could not be: for want of file descriptors it would fail again at once.
@@ -104,8 +106,10 @@ pub(crate) async fn accept<L: Listener>(mut listener: L, queue: SystemQueue<L::S
                 queue.push(SystemWork::Connection { stream, peer });
                 share.take(&queue).await;
             }
-            // This one client was gone before it was accepted.
-            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
+            // This one client was gone before it was accepted, but the system was asked all the same.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {
+                share.take(&queue).await;
+            }
             Err(error) => {
                 if warned_at.is_none_or(|at: Instant| at.elapsed() >= ACCEPT_WARNING_INTERVAL) {
                     warn!(%error, "a connection could not be accepted; trying on (is the limit of open files too low?)");
@@ -117,7 +121,7 @@ pub(crate) async fn accept<L: Listener>(mut listener: L, queue: SystemQueue<L::S
     }
 }
 
-/// Errand: does what the handle asks for.
+/// Errand: does what the handle asks for, a share in each turn.
 pub(crate) async fn obey<S>(mut commands: mpsc::Receiver<Command>, queue: SystemQueue<S>) {
     let mut share = Share::new(COMMANDS_PER_TURN);
     while let Some(command) = commands.recv().await {
@@ -136,11 +140,13 @@ pub(crate) async fn obey<S>(mut commands: mpsc::Receiver<Command>, queue: System
     }
 }
 
-/// Errand: hears of leases that were lost.
+/// Errand: hears of leases that were lost, a share in each turn.
 pub(crate) async fn watch_presence<S>(presence: Rc<dyn Presence>, queue: SystemQueue<S>) {
+    let mut share = Share::new(LOSSES_PER_TURN);
     loop {
         let ticket = presence.lost().await;
         queue.push(SystemWork::Input(Input::PresenceLost { ticket }));
+        share.take(&queue).await;
     }
 }
 
@@ -164,16 +170,4 @@ impl Share {
             next_turn().await;
         }
     }
-}
-
-async fn next_turn() {
-    let mut is_here = true;
-    poll_fn(|context| {
-        if mem::take(&mut is_here) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    })
-    .await
 }

@@ -30,6 +30,8 @@
 #[cfg(not(tokio_unstable))]
 compile_error!("lobbyd needs tokio's `tokio_unstable` cfg: if RUSTFLAGS is set, add `--cfg tokio_unstable` to it");
 
+#[cfg(target_os = "linux")]
+pub mod bench;
 pub mod chat;
 pub mod cli;
 pub mod config;

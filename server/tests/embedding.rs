@@ -298,11 +298,13 @@ async fn what_is_wrong_is_said_before_anything_listens() {
     let error = builder().command("Die!", Die).start().await.unwrap_err();
     assert!(matches!(error, StartError::Extension(RegisterError::NameInvalid { .. })), "{error:?}");
 
-    let error = builder().engine(|config| config.users_max = 0).start().await.unwrap_err();
+    let mut nobody = settings();
+    nobody.limits.users_max = 0;
+    let error = builder().settings(nobody).start().await.unwrap_err();
     assert!(matches!(&error, StartError::Setting(error) if error.setting == "users_max"), "{error:?}");
     let error = builder().config_file("nowhere/lobbyd.toml").start().await.unwrap_err();
     assert!(matches!(error, StartError::Config(_)), "{error:?}");
-    let error = builder().engine(|_| panic!("on purpose")).start().await.unwrap_err();
+    let error = builder().extensions(|_| panic!("on purpose")).start().await.unwrap_err();
     assert!(matches!(error, StartError::Panicked), "{error:?}");
 }
 

@@ -134,6 +134,8 @@ impl Marks {
         let histories = Mark::ALL.iter().filter(|mark| is_pure || !mark.is_pure_only());
         let histories = histories.map(|mark| (mark.sentence().to_owned(), self.count(*mark)));
         let codes = words_of::<Code>().iter().enumerate();
+        // A server that nobody extends never says the others.
+        let codes = codes.filter(|(index, _)| !OF_EXTENSIONS.iter().any(|code| *code as usize == *index));
         let refusals = codes.map(|(index, code)| (format!("refused as {code}"), at(&self.refusals, index)));
         let reasons = words_of::<CloseReason>().iter().enumerate();
         // That the connection has ended is never told to the one whose it was.
@@ -159,6 +161,10 @@ impl fmt::Display for Marks {
         f.write_str(&text)
     }
 }
+
+/// What only an extension refuses.
+const OF_EXTENSIONS: [Code; 5] =
+    [Code::CommandCancelled, Code::ExtensionFailed, Code::ExtensionBusy, Code::TextRefused, Code::OverBudget];
 
 fn count(counts: &mut Vec<u64>, index: usize, times: u64) {
     if counts.len() <= index {

@@ -175,7 +175,7 @@ fn packets_one_byte_at_a_time_are_read() {
 #[test]
 fn unknown_packet_number_is_refused() {
     let mut scene = Scene::new();
-    for payload in [&[12][..], &[200], &[251, 0, 4], &[252, 0, 0, 1, 0], &[12, 1, 2, 3]] {
+    for payload in [&[13][..], &[200], &[251, 0, 4], &[252, 0, 0, 1, 0], &[13, 1, 2, 3]] {
         scene.expect_closing(&framed(payload), CloseReason::PacketUnknown);
     }
 }

@@ -5,6 +5,7 @@
 mod support;
 
 mod bad_input;
+mod bench;
 mod connections;
 mod main_job;
 mod operation;

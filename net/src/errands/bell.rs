@@ -10,7 +10,7 @@ use std::task::{Wake, Waker};
 
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
-/// Names an errand; none has the name of another, ever.
+/// Names an errand; none of the same list has the name of another, ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ErrandId(pub(crate) u64);
 

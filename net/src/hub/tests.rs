@@ -2,8 +2,12 @@ use std::cell::Cell;
 
 use lobbyd_core::config::Config;
 use lobbyd_core::input::{Account, Admin, WireFault};
+use lobbyd_core::packet::ServerPacket;
+use tokio::sync::oneshot;
 
+use super::writing::{CLOSING_BYTES, WRITES_PER_TURN};
 use super::*;
+use crate::codec;
 use crate::extension::Extensions;
 use crate::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
 
@@ -11,6 +15,8 @@ use crate::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
 struct Chatterbox {
     sent: Rc<Cell<usize>>,
     pauses: bool,
+    /// Told when it is written to for the first time.
+    at_write: Option<oneshot::Sender<()>>,
 }
 
 impl Stream for Chatterbox {
@@ -25,6 +31,9 @@ impl Stream for Chatterbox {
     }
 
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(at_write) = self.at_write.take() {
+            at_write.send(()).unwrap();
+        }
         Ok(bytes.len())
     }
 
@@ -51,7 +60,7 @@ fn hub(config: Config) -> Rc<RefCell<Hub<Chatterbox>>> {
 }
 
 fn accept(hub: &Rc<RefCell<Hub<Chatterbox>>>, sent: &Rc<Cell<usize>>) -> SessionId {
-    let stream = Chatterbox { sent: sent.clone(), pauses: false };
+    let stream = Chatterbox { sent: sent.clone(), pauses: false, at_write: None };
     let mut hub = hub.borrow_mut();
     let now = hub.begin_turn();
     let session = hub.connect(now, stream, SocketAddr::from(([127, 0, 0, 1], 1))).expect("a free slot");
@@ -96,6 +105,27 @@ fn every_farewell_fits_into_its_reserve() {
         codec::encode_server(&ServerPacket::Closing { reason }, &mut frame);
         assert!(frame.len() <= CLOSING_BYTES, "{reason:?} takes {} bytes", frame.len());
     }
+}
+
+#[test]
+fn system_lane_has_its_turn_between_the_writes_of_a_large_batch() {
+    let (hub, sent) = (hub(Config::default()), Rc::default());
+    let crowd: Vec<_> = (0..3 * WRITES_PER_TURN).map(|_| accept(&hub, &sent)).collect();
+    let mut hub = hub.borrow_mut();
+    let bytes: Vec<_> = crowd.iter().map(|session| hub.connections.get_mut(*session).unwrap().outbox.len()).collect();
+    let sum = |bytes: &[usize]| bytes.iter().sum::<usize>() as u64;
+    let (at_write, written) = oneshot::channel();
+    hub.connections.get_mut(crowd[0]).unwrap().stream.at_write = Some(at_write);
+    let (reply, mut report) = oneshot::channel();
+    hub.begin_errand(|queue| async move {
+        written.await.unwrap();
+        queue.push(SystemWork::Report { reply });
+    });
+    hub.system.gather();
+    hub.poll_flush(&Context::from_waker(Waker::noop()));
+    let then = report.try_recv().unwrap().traffic.bytes_out;
+    assert_eq!(then, sum(&bytes[..WRITES_PER_TURN as usize]));
+    assert_eq!(hub.traffic.bytes_out, sum(&bytes), "all are written in the end");
 }
 
 #[test]

@@ -1,31 +1,47 @@
 //! Bounds on what Redis may answer, kept before the answer reaches the parser of the `redis` crate, which has none: a
-//! value of half a gigabyte under somebody's key would be collected whole.
+//! value of half a gigabyte under somebody's key would be collected whole. And it would be read for as long as there is
+//! something to read, while nobody else has a turn.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The most bytes in one answer, with all that is nested in it. What this daemon asks for is far below.
 pub(super) const REPLY_BYTES_MAX: u64 = 256 * 1024;
 
+/// The most reads in a row, each of some kilobytes at most, before others have their turn.
+const READS_PER_TURN: u32 = 32;
+
 /// A stream that fails to read once what comes is no RESP, or an answer that is too long.
 pub(super) struct Guarded<S> {
     stream: S,
     scanner: Scanner,
+    /// Reads since there was last nothing to read, or others had their turn.
+    reads: u32,
 }
 
 impl<S> Guarded<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, scanner: Scanner::default() }
+        Self { stream, scanner: Scanner::default(), reads: 0 }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.reads == READS_PER_TURN {
+            self.reads = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let old = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) else {
+            self.reads = 0;
+            return Poll::Pending;
+        };
+        read?;
+        self.reads += 1;
         let new = buffer.filled().get(old..).unwrap_or_default();
         let fault = self.scanner.feed(new).err();
         Poll::Ready(fault.map_or(Ok(()), |Refused| Err(io::ErrorKind::InvalidData.into())))
@@ -185,7 +201,38 @@ impl Scanner {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, REPLY_BYTES_MAX, Refused, Scanner};
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use tokio::io::{AsyncRead, ReadBuf};
+
+    use super::{Guarded, Place, READS_PER_TURN, REPLY_BYTES_MAX, Refused, Scanner};
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn stream_that_never_pauses_gives_others_a_turn() {
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut stream = Guarded::new(tokio::io::repeat(b'+'));
+        let mut bytes = [0; 16];
+        let mut reads = || {
+            let mut context = Context::from_waker(&waker);
+            let mut read = || Pin::new(&mut stream).poll_read(&mut context, &mut ReadBuf::new(&mut bytes));
+            std::iter::from_fn(|| matches!(read(), Poll::Ready(Ok(()))).then_some(())).take(1_000).count()
+        };
+        assert_eq!((reads(), reads()), (READS_PER_TURN as usize, READS_PER_TURN as usize));
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 2, "it comes back by itself");
+    }
 
     /// Whether the scanner stands between two answers.
     fn at_rest(scanner: &Scanner) -> bool {

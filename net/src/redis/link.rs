@@ -1,6 +1,6 @@
 //! One connection to Redis that mends itself.
 //!
-//! It is shared by everything that talks to one Redis. A task of its own connects, reconnects after a pause that grows
+//! It is shared by everything that talks to one Redis. An errand of its own connects, reconnects after a pause that grows
 //! and is jittered by a seed, subscribes again, and pings when nothing else is said. An answer that does not come in
 //! time ends the connection: the stream may be dead for ever, and answers come in order, so that nothing behind the
 //! missing one could be trusted to come either.
@@ -12,14 +12,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, PushInfo, PushKind, RedisResult, Value};
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
@@ -28,6 +28,7 @@ use super::dial::Dial;
 use super::error::{LinkError, LinkFault, ServerFault, refuse_error};
 use super::guard::Guarded;
 use super::jitter::{Backoff, Jitter};
+use crate::errands::{Errand, Errands};
 
 /// How long a link waits for what.
 #[derive(Clone, Debug)]
@@ -108,13 +109,20 @@ pub struct LinkStats {
 #[derive(Clone)]
 pub struct Link {
     shared: Rc<Shared>,
-    _task: Rc<AbortOnDrop>,
+    _errand: Rc<Errand>,
 }
 
 impl Link {
-    /// Starts to connect in the background. Must be called where `tokio::task::spawn_local` works.
+    /// Starts to connect in the background, in a task of its own. Must be called where `tokio::task::spawn_local` works.
     #[must_use]
     pub fn start<D: Dial>(address: RedisAddress, dial: D, config: LinkConfig) -> Self {
+        Self::start_in(Errands::start(), address, dial, config)
+    }
+
+    /// Starts to connect in the background, as one of these errands: a node that runs them reads the answers of Redis
+    /// ahead of its clients' packets.
+    #[must_use]
+    pub fn start_in<D: Dial>(errands: Errands, address: RedisAddress, dial: D, config: LinkConfig) -> Self {
         let shared = Rc::new(Shared {
             address,
             jitter: Jitter::new(config.seed),
@@ -127,9 +135,10 @@ impl Link {
             faults_logged: Cell::new(0),
             changed: Notify::new(),
             channels: Arc::default(),
+            errands,
         });
-        let task = tokio::task::spawn_local(run(Rc::clone(&shared), dial));
-        Self { shared, _task: Rc::new(AbortOnDrop(task.abort_handle())) }
+        let errand = shared.errands.begin(run(Rc::clone(&shared), dial));
+        Self { shared, _errand: Rc::new(errand) }
     }
 
     /// Sends a command and waits for its answer.
@@ -190,6 +199,11 @@ impl Link {
     pub fn address(&self) -> &RedisAddress {
         &self.shared.address
     }
+
+    /// The errands that it is one of.
+    pub(super) fn errands(&self) -> &Errands {
+        &self.shared.errands
+    }
 }
 
 const MESSAGES_MAX: usize = 1_024;
@@ -213,25 +227,17 @@ struct Shared {
     heard_at: Cell<Instant>,
     /// A bit for each kind of fault that this outage was logged with.
     faults_logged: Cell<u32>,
-    /// Wakes the task: the connection was given up, or there is a new channel.
+    /// Wakes the errand: the connection was given up, or there is a new channel.
     changed: Notify,
     channels: Channels,
+    errands: Errands,
 }
 
 /// The connection in use.
 struct Live {
     number: u64,
     connection: MultiplexedConnection,
-    _driver: AbortOnDrop,
-}
-
-/// Ends a task when nobody needs it any more.
-pub(super) struct AbortOnDrop(pub(super) AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    _driver: Errand,
 }
 
 /// One of the commands that may wait for an answer at a time.
@@ -339,7 +345,7 @@ impl Shared {
         self.state.send_replace(LinkState::Disconnected { since, fault });
     }
 
-    fn publish(&self, connection: MultiplexedConnection, driver: AbortOnDrop) -> u64 {
+    fn publish(&self, connection: MultiplexedConnection, driver: Errand) -> u64 {
         self.count(|stats| stats.connects += 1);
         let number = self.stats.get().connects;
         let now = Instant::now();
@@ -389,9 +395,10 @@ async fn run<D: Dial>(shared: Rc<Shared>, dial: D) {
 /// A connection that has answered its first ping, not yet in use.
 struct Connected {
     connection: MultiplexedConnection,
-    driver: JoinHandle<()>,
-    /// Ends the driver, also when the attempt is dropped half-way.
-    abort: AbortOnDrop,
+    /// Reads and writes. Ends with this, also when the attempt is dropped half-way.
+    driver: Errand,
+    /// Says nothing, and closes when the driver has ended.
+    ended: oneshot::Receiver<Infallible>,
     channels: usize,
 }
 
@@ -407,15 +414,18 @@ async fn connect<D: Dial>(shared: &Shared, dial: &D) -> Result<Connected, LinkFa
     let of = |error| LinkFault::of(&error, &shared.address);
     let (mut connection, driver) =
         MultiplexedConnection::new_with_config(login, Guarded::new(stream), config).await.map_err(of)?;
-    let driver = tokio::task::spawn_local(driver);
-    let abort = AbortOnDrop(driver.abort_handle());
+    let (running, ended) = oneshot::channel();
+    let driver = shared.errands.begin(async move {
+        driver.await;
+        drop(running);
+    });
 
     let pong = connection.send_packed_command(&redis::cmd("PING")).await.map_err(of)?;
     if let Value::ServerError(error) = pong {
         return Err(LinkFault::Refused(ServerFault::of(&error, &shared.address)));
     }
     let channels = subscribe(shared, &mut connection).await.map_err(of)?;
-    Ok(Connected { connection, driver, abort, channels })
+    Ok(Connected { connection, driver, ended, channels })
 }
 
 /// Subscribes to all channels and says how many they are.
@@ -440,8 +450,8 @@ fn deliver(channels: &Channels, push: PushInfo) -> Result<(), redis::aio::SendEr
 
 /// Uses the connection until it is lost.
 async fn serve(shared: &Shared, connected: Connected) {
-    let Connected { mut connection, mut driver, abort, channels: mut subscribed } = connected;
-    let number = shared.publish(connection.clone(), abort);
+    let Connected { mut connection, driver, mut ended, channels: mut subscribed } = connected;
+    let number = shared.publish(connection.clone(), driver);
     while shared.live.borrow().as_ref().is_some_and(|live| live.number == number) {
         if lock(&shared.channels).len() > subscribed {
             match timeout(shared.config.response_timeout, subscribe(shared, &mut connection)).await {
@@ -456,7 +466,7 @@ async fn serve(shared: &Shared, connected: Connected) {
         let ping_at = shared.heard_at.get() + shared.config.ping_interval;
         tokio::select! {
             biased;
-            _ended = &mut driver => shared.give_up(number, LinkFault::Closed),
+            _ended = &mut ended => shared.give_up(number, LinkFault::Closed),
             () = shared.changed.notified() => {}
             () = sleep_until(ping_at) => {
                 if shared.heard_at.get() + shared.config.ping_interval <= Instant::now() {

@@ -1,6 +1,6 @@
 //! The Redis side: one connection that mends itself, and the accounts and presence leases that stand on it.
 //!
-//! Everything here runs on the I/O thread (`tokio::task::spawn_local`) and takes its streams from a [`Dial`], its time
+//! Everything here runs on the I/O thread, as [errands](crate::Errands), and takes its streams from a [`Dial`], its time
 //! from `tokio::time` and its randomness from seeds that are handed in. So it runs unchanged inside a simulation.
 //!
 //! Architecture invariant: nothing but [`TcpDial`] opens a socket.

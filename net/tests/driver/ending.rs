@@ -8,7 +8,7 @@ use lobbyd_core::name::UserName;
 use lobbyd_net::stores::{LocalFuture, Presence, Unavailable};
 use tokio::task::LocalSet;
 
-use crate::memory::{Client, World, settle};
+use crate::memory::{Client, Gate, World, settle};
 
 /// Presence that never tells anything, and knows how many listen.
 #[derive(Default)]
@@ -65,11 +65,16 @@ async fn node_that_is_given_up_leaves_no_errand_behind() {
             let listening = Rc::new(Cell::new(0));
             let mut world = World::start(Some(Rc::new(Mute(listening.clone()))));
             world.connect(Client::new("ada").with_login());
+            let held = Gate::default();
+            world.connect(Client::new("grace").with_flood(&held, 1));
             settle().await;
             let login = world.logins.try_recv().unwrap();
+            assert!(held.is_waited_for());
             world.running.abort();
             assert!(world.running.await.unwrap_err().is_cancelled());
             assert_eq!((listening.get(), login.is_closed(), world.door.is_closed()), (0, true, true));
+            settle().await;
+            assert!(!held.is_held(), "a client is there that nobody answers");
         })
         .await;
 }

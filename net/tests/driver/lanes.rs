@@ -1,9 +1,15 @@
 //! What waits in the system lane goes before packets, however many connections have them ready. No test looks at a
 //! clock: what comes first is seen in the order of what is sent.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
+use lobbyd_core::id::{SessionId, Ticket};
+use lobbyd_core::name::UserName;
 use lobbyd_net::Lane;
+use lobbyd_net::stores::{LocalFuture, Presence, Unavailable};
+use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use crate::memory::{Client, Gate, PINGS, World, begin, settle};
@@ -120,6 +126,69 @@ async fn storm_of_connects_does_not_stop_the_packets() {
             let system = report.lanes.of(Lane::System);
             // 104 connects, and the question for this report.
             assert_eq!((system.waiting, system.peak, system.handled, system.deferred), (0, 16, 105, 6));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn storm_of_connects_that_come_to_nothing_does_not_stop_the_packets() {
+    LocalSet::new()
+        .run_until(async {
+            let world = World::start(None);
+            let (door, newcomer) = (world.door.clone(), world.client(Client::new("newcomer")));
+            let ghosts: Vec<_> = (0..40).map(|_| world.client(Client::new(""))).collect();
+            let then = move || ghosts.into_iter().chain([newcomer]).for_each(|client| door.send(client).ok().unwrap());
+            let sent = world.flood(then).await;
+            // 12, 16 and 12 of them have their turn before the newcomer has.
+            assert_eq!(sent[..5], [ROUND[0], ROUND[1], ROUND[2], "newcomer Welcome 1", ROUND[3]]);
+            assert_eq!(world.handle.report().await.unwrap().traffic.accepted, 5);
+        })
+        .await;
+}
+
+/// Presence that has lost so many leases as it is told.
+#[derive(Default)]
+struct Loser {
+    left: Cell<u32>,
+    news: Notify,
+}
+
+impl Presence for Loser {
+    fn take(&self, _: Ticket, _: UserName, _: bool) -> LocalFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn release(&self, _: Ticket, _: UserName) {}
+
+    fn lost(&self) -> LocalFuture<'_, Ticket> {
+        Box::pin(async {
+            while self.left.get() == 0 {
+                self.news.notified().await;
+            }
+            self.left.set(self.left.get() - 1);
+            Ticket { session: SessionId { index: 1_000, generation: 0 }, serial: 1 }
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn loss_of_many_leases_does_not_stop_the_packets() {
+    LocalSet::new()
+        .run_until(async {
+            let presence = Rc::new(Loser::default());
+            let world = World::start(Some(presence.clone()));
+            let (door, newcomer) = (world.door.clone(), world.client(Client::new("newcomer")));
+            let then = move || {
+                presence.left.set(200);
+                presence.news.notify_one();
+                door.send(newcomer).ok().unwrap();
+            };
+            let sent = world.flood(then).await;
+            assert_eq!(sent[..3], [ROUND[0], "newcomer Welcome 1", ROUND[1]]);
+            let system = world.handle.report().await.unwrap().lanes.system;
+            // Five connects, 200 leases, and the question for this report; 64 of a turn are the most that waited, with
+            // the newcomer.
+            assert_eq!((system.waiting, system.peak, system.handled, system.deferred), (0, 65, 206, 3));
         })
         .await;
 }

@@ -6,3 +6,4 @@ mod asking;
 mod ending;
 mod lanes;
 mod memory;
+mod redis;

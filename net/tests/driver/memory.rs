@@ -14,13 +14,13 @@ use lobbyd_core::input::Account;
 use lobbyd_core::limits::Rate;
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, Secret, ServerPacket};
-use lobbyd_net::Report;
 use lobbyd_net::codec::{decode_server, encode_client};
 use lobbyd_net::extension::Extensions;
 use lobbyd_net::frame::next_frame;
 use lobbyd_net::node::{Node, NodeHandle, Parts};
 use lobbyd_net::stores::{Accounts, LocalFuture, Presence, SecretBytes, Unavailable};
 use lobbyd_net::transport::{Listener, Stream};
+use lobbyd_net::{Errands, Report};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
 
@@ -42,6 +42,18 @@ impl Gate {
     pub(crate) fn open(&self) {
         self.0.is_open.set(true);
         self.0.waiting.take().into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Gate {
+    /// Whether somebody stands before it.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        !self.0.waiting.borrow().is_empty()
+    }
+
+    /// Whether a client is there that it holds back.
+    pub(crate) fn is_held(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
     }
 }
 
@@ -128,7 +140,7 @@ impl Stream for Client {
     }
 }
 
-/// Accepts the clients that a test puts in.
+/// Accepts the clients that a test puts in. One that is nobody was gone before it was accepted.
 struct Door(mpsc::UnboundedReceiver<Client>);
 
 impl Listener for Door {
@@ -136,6 +148,7 @@ impl Listener for Door {
 
     async fn accept(&mut self) -> io::Result<(Client, SocketAddr)> {
         match self.0.recv().await {
+            Some(client) if client.name.is_empty() => Err(io::ErrorKind::ConnectionAborted.into()),
             Some(client) => Ok((client, SocketAddr::from(([127, 0, 0, 1], 1)))),
             None => std::future::pending().await,
         }
@@ -171,13 +184,27 @@ pub(crate) const PINGS: u64 = 200;
 
 impl World {
     pub(crate) fn start(presence: Option<Rc<dyn Presence>>) -> Self {
+        let (sender, logins) = mpsc::unbounded_channel();
+        Self::start_with(Rc::new(Asked(sender)), logins, presence, Errands::start())
+    }
+
+    /// One whose logins others decide.
+    pub(crate) fn start_with_accounts(accounts: Rc<dyn Accounts>, errands: Errands) -> Self {
+        Self::start_with(accounts, mpsc::unbounded_channel().1, None, errands)
+    }
+
+    fn start_with(
+        accounts: Rc<dyn Accounts>,
+        logins: mpsc::UnboundedReceiver<oneshot::Sender<bool>>,
+        presence: Option<Rc<dyn Presence>>,
+        errands: Errands,
+    ) -> Self {
         let rate = Rate::per_second(1_000_000, 1_000_000);
         let config = Config { flood: rate, connects_per_address: rate, ..Config::default() };
-        let ((sender, logins), (door, clients)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
-        let accounts = Rc::new(Asked(sender));
+        let (door, clients) = mpsc::unbounded_channel();
         let (node, handle) =
             Node::new(Parts { config, seed: 1, room_key: [1; 16], accounts, presence, extensions: Extensions::new() });
-        let running = spawn_local(node.run(vec![Door(clients)]));
+        let running = spawn_local(node.with_errands(errands).run(vec![Door(clients)]));
         Self { log: Log::default(), handle, logins, door, running }
     }
 

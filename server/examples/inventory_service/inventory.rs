@@ -134,8 +134,7 @@ struct Items {
 impl Service for Items {
     fn call(&self, request: Data) -> LocalFuture<'_, Result<Data, ServiceError>> {
         Box::pin(async move {
-            let question: Question =
-                serde_json::from_slice(request.as_bytes()).map_err(|_| ServiceError::Failed)?;
+            let question: Question = serde_json::from_slice(request.as_bytes()).map_err(|_| ServiceError::Failed)?;
             tokio::time::sleep(Duration::from_millis(20)).await;
             let answer = serde_json::to_vec(&self.decide(question)).map_err(|_| ServiceError::Failed)?;
             Ok(answer.into())

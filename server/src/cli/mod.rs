@@ -3,6 +3,8 @@
 //! What a command does is in its own file; this one owns the frame: parsing, settings, messages, exit codes.
 
 mod arguments;
+#[cfg(target_os = "linux")]
+mod bench;
 mod chat;
 mod completions;
 mod config;
@@ -45,6 +47,13 @@ enum Command {
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Measure how fast this server is, beside others.
+    #[cfg(target_os = "linux")]
+    Bench(bench::BenchArguments),
+    /// Serve as the floor of a bench.
+    #[cfg(target_os = "linux")]
+    #[command(name = crate::bench::FLOOR_COMMAND, hide = true)]
+    BenchFloor,
     /// Print a completion script for a shell.
     Completions(completions::CompletionsArguments),
 }
@@ -100,6 +109,13 @@ fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>) -> any
             Ok(Exit::Fine)
         }
         Some(Command::Config(command)) => config::run(command, outer, environment),
+        #[cfg(target_os = "linux")]
+        Some(Command::Bench(arguments)) => {
+            outer.must_be_none("bench")?;
+            bench::run(arguments)
+        }
+        #[cfg(target_os = "linux")]
+        Some(Command::BenchFloor) => bench::run_floor(),
         Some(Command::Completions(arguments)) => {
             outer.must_be_none("completions")?;
             completions::run(arguments, &mut self::command())?;

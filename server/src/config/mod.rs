@@ -50,7 +50,7 @@ impl Settings {
     /// What the engine is told. `seal` makes of a room's password what stands for it there.
     #[must_use]
     pub fn engine_config(&self, mut seal: impl FnMut(&str) -> Sealed) -> Config {
-        let Self { server, session, limits, lobby, accounts: _, redis: _, log: _, rooms } = self;
+        let Self { server, session, limits, lobby, extensions, accounts: _, redis: _, log: _, rooms } = self;
         let mut fixed_room = |room: &RoomSettings| FixedRoom {
             number: room.number,
             title: room.title.clone(),
@@ -101,8 +101,12 @@ impl Settings {
                 lobby.room_password_failures_per_user_burst,
             ),
             bans_per_room_max: lobby.bans_per_room_max,
-            // What bounds extensions is said by the program that brings them.
-            ..Config::default()
+            commands_waiting_max: extensions.commands_waiting_max,
+            commands_waiting_per_session_max: extensions.commands_waiting_per_session_max,
+            command_timeout: extensions.command_timeout,
+            service_calls_max: extensions.service_calls_max,
+            service_timeout: extensions.service_timeout,
+            extension_deadlines_max: extensions.extension_deadlines_max,
         }
     }
 }
@@ -132,7 +136,9 @@ mod tests {
             config.as_object().unwrap().clone()
         };
         let before = fields(&Settings::default());
-        let sections = table::SECTIONS.iter().filter(|section| ["session", "limits", "lobby"].contains(&section.name));
+        let sections = table::SECTIONS
+            .iter()
+            .filter(|section| ["session", "limits", "lobby", "extensions"].contains(&section.name));
         let mut moved = std::collections::BTreeSet::new();
         for entry in sections.flat_map(|section| section.entries) {
             let mut settings = Settings::default();

@@ -226,6 +226,22 @@ settings! {
         bans_per_room_max: u32 = 256, 0..=1_000_000;
     }
 
+    /// What bounds commands and services. A server that nobody extends uses none of it.
+    extensions: ExtensionSettings {
+        /// The most commands waiting for an extension's answer; further ones are told to try again.
+        commands_waiting_max: u32 = 1_000, 0..=SESSIONS_LIMIT;
+        /// The most of these that one client waits for.
+        commands_waiting_per_session_max: u32 = 8, 0..=SESSIONS_LIMIT;
+        /// How long a command may wait for an extension's answer.
+        command_timeout: Duration = seconds(60), millis(1)..=DAY;
+        /// The most calls of services that are under way.
+        service_calls_max: u32 = 256, 0..=SESSIONS_LIMIT;
+        /// How long a call of a service may be under way.
+        service_timeout: Duration = seconds(5), millis(1)..=DAY;
+        /// The most deadlines that one extension may have set.
+        extension_deadlines_max: u32 = 10_000, 0..=SESSIONS_LIMIT;
+    }
+
     /// How passwords are hashed. The defaults are what the OWASP password storage cheat sheet advises for argon2id.
     accounts: AccountSettings {
         /// Threads that hash passwords; each takes the memory below while it works.

@@ -42,7 +42,7 @@ pub enum StartError {
         /// What it says.
         source: io::Error,
     },
-    /// Something that was handed in (accounts, an extension, a change of the configuration) panicked when it was made.
+    /// Something that was handed in (accounts, an extension) panicked when it was made.
     #[error("the server panicked while it started: the panic's own message says where")]
     Panicked,
 }

@@ -8,7 +8,6 @@ mod thread;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use lobbyd_core::config::Config;
 use lobbyd_core::extension::{CommandHandler, RegisterError};
 use lobbyd_net::extension::Extensions;
 use lobbyd_net::extension::middleware::Middleware;
@@ -33,7 +32,6 @@ impl Server {
             store: None,
             accounts: None,
             extensions: Vec::new(),
-            engine: Vec::new(),
             seed: None,
         }
     }
@@ -46,7 +44,6 @@ pub struct ServerBuilder {
     store: Option<String>,
     accounts: Option<MakeAccounts>,
     extensions: Vec<Extend>,
-    engine: Vec<Adjust>,
     seed: Option<u64>,
 }
 
@@ -59,7 +56,6 @@ enum Given {
 // What a node is extended by is not `Send`, so it is made on the thread that will run it.
 type MakeAccounts = Box<dyn FnOnce() -> Rc<dyn Accounts> + Send>;
 type Extend = Box<dyn FnOnce(&mut Extensions) -> Result<(), RegisterError> + Send>;
-type Adjust = Box<dyn FnOnce(&mut Config) + Send>;
 
 impl ServerBuilder {
     /// Uses these settings, in the place of all that were given before. [`Settings::load`] reads them from a file, the
@@ -117,13 +113,6 @@ impl ServerBuilder {
             extensions.middleware(middleware);
             Ok(())
         })
-    }
-
-    /// Changes what no setting reaches, such as what bounds extensions ([`Config::command_timeout`],
-    /// [`Config::service_timeout`], [`Config::service_calls_max`] and those beside them).
-    pub fn engine(mut self, adjust: impl FnOnce(&mut Config) + Send + 'static) -> Self {
-        self.engine.push(Box::new(adjust));
-        self
     }
 
     /// The root of the engine's randomness, and so of what handlers draw. Without one it is the system's.

@@ -5,11 +5,10 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use lobbyd_core::config::Config;
 use lobbyd_core::name::UserName;
 use lobbyd_net::extension::Extensions;
 use lobbyd_net::node::{Node, NodeHandle, Parts};
-use lobbyd_net::{Report, password_digest};
+use lobbyd_net::{Errands, Report, password_digest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions, UnhandledPanic};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -77,6 +76,7 @@ fn live(builder: ServerBuilder, started: Started, ended: watch::Receiver<Option<
 /// A server that has everything it needs.
 struct Running {
     node: Node<TcpStream>,
+    errands: Errands,
     handle: NodeHandle,
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
@@ -86,8 +86,8 @@ struct Running {
 
 impl Running {
     async fn run(self) -> Report {
-        let Self { node, handle: _, listeners, addresses: _, stores, control } = self;
-        let report = node.run(listeners).await;
+        let Self { node, errands, handle: _, listeners, addresses: _, stores, control } = self;
+        let report = node.with_errands(errands).run(listeners).await;
         drop(control);
         if let Some(presence) = &stores.presence
             && timeout(RELEASE_TIMEOUT, presence.settled()).await.is_err()
@@ -107,14 +107,16 @@ impl Running {
 
 fn assemble(mut builder: ServerBuilder) -> Result<Running, StartError> {
     let settings = builder.load()?;
-    let ServerBuilder { accounts, extensions, engine, seed, .. } = builder;
+    let ServerBuilder { accounts, extensions, seed, .. } = builder;
     let room_key = random()?;
-    let config = engine_config(&settings, room_key, engine)?;
+    let config = settings.engine_config(|password| password_digest(room_key, password.as_bytes()));
+    config.validate().map_err(StartError::Setting)?;
     let mut extended = Extensions::new();
     extensions.into_iter().try_for_each(|extend| extend(&mut extended))?;
+    let errands = Errands::start();
     let stores = match accounts {
         Some(make) => Stores::only(make()),
-        None => Stores::open(&settings).map_err(|error| StartError::Store(error.into()))?,
+        None => Stores::open(&settings, &errands).map_err(|error| StartError::Store(error.into()))?,
     };
     let listeners = listener::bind(&settings.server.listen)?;
     let addresses: io::Result<Vec<SocketAddr>> = listeners.iter().map(TcpListener::local_addr).collect();
@@ -144,14 +146,7 @@ fn assemble(mut builder: ServerBuilder) -> Result<Running, StartError> {
             );
         }
     }
-    Ok(Running { node, handle, listeners, addresses, stores, control })
-}
-
-fn engine_config(settings: &Settings, room_key: [u8; 16], engine: Vec<super::Adjust>) -> Result<Config, StartError> {
-    let mut config = settings.engine_config(|password| password_digest(room_key, password.as_bytes()));
-    engine.into_iter().for_each(|adjust| adjust(&mut config));
-    config.validate().map_err(StartError::Setting)?;
-    Ok(config)
+    Ok(Running { node, errands, handle, listeners, addresses, stores, control })
 }
 
 /// Has `lobbyd user` work beside this process, which has the embedded store open.

@@ -206,6 +206,18 @@ impl AccountFile {
         })
     }
 
+    /// Stores users who all have one record, in one transaction; whoever is there already gets it, too.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn insert_all(&self, users: &[UserName], record: &Record) -> Result<(), Unavailable> {
+        let changed = self.change(|accounts| {
+            for user in users {
+                accounts.insert(user.as_str(), record.encode().as_slice())?;
+            }
+            Ok(true)
+        });
+        changed.map(|_| ())
+    }
+
     /// Stores another hash of a user: `false` if it is not there.
     pub(crate) fn set_hash(&self, user: UserName, hash: &str) -> Result<bool, Unavailable> {
         self.change(|accounts| {

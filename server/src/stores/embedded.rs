@@ -11,6 +11,8 @@ use lobbyd_net::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
 
 use super::account_file::{AccountFile, Record};
 use super::directory::{DirectoryError, NewUser, Password, UserDirectory, UserEntry, unix_seconds};
+#[cfg(target_os = "linux")]
+use super::hasher::{HashParameters, Hasher};
 use super::hashing::HashPool;
 
 pub use super::account_file::{FILE_NAME, OpenError};
@@ -58,6 +60,18 @@ impl EmbeddedAccounts {
     pub fn page(&self, after: Option<UserName>, count: usize) -> Result<Vec<UserEntry>, DirectoryError> {
         let page = self.file.page(after, count).map_err(unavailable)?;
         Ok(page.into_iter().map(|(user, record)| entry(user, record)).collect())
+    }
+
+    /// Adds users who all have one secret, and one hash of it: for a bench, whose users need no secrets from each other.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn fill(
+        &self,
+        users: &[UserName],
+        secret: &[u8],
+        parameters: HashParameters,
+    ) -> Result<(), Unavailable> {
+        let hash = Hasher::new(parameters)?.hash(secret)?;
+        self.file.insert_all(users, &Record::new(hash, None, false, unix_seconds()))
     }
 
     async fn hash(&self, password: Password) -> Result<String, DirectoryError> {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use lobbyd_net::Errands;
 use lobbyd_net::redis::{Link, LinkConfig, PresenceConfig, RedisAccounts, RedisPresence};
 use lobbyd_net::stores::Accounts;
 
@@ -31,17 +32,18 @@ impl Stores {
         Self { accounts, presence: None, embedded: None }
     }
 
-    /// Opens them. A Redis that cannot be reached is no error: logins fail with a clear answer until it can.
+    /// Opens them; what they do beside being asked are these errands. A Redis that cannot be reached is no error: logins
+    /// fail with a clear answer until it can.
     ///
     /// # Errors
     /// Says which store cannot be opened, why, and what to do.
-    pub(crate) fn open(settings: &Settings) -> anyhow::Result<Self> {
+    pub(crate) fn open(settings: &Settings, errands: &Errands) -> anyhow::Result<Self> {
         match &settings.server.store {
             Store::Embedded => {
                 let accounts = EmbeddedAccounts::open_within(&settings.server.data, hash_pool(settings)?, PATIENCE)?;
                 Ok(Self { accounts: Rc::new(accounts.clone()), presence: None, embedded: Some(accounts) })
             }
-            Store::Redis(url) => open_redis(settings, url),
+            Store::Redis(url) => open_redis(settings, url, errands),
         }
     }
 }
@@ -60,7 +62,7 @@ pub(crate) fn hash_parameters(settings: &Settings) -> anyhow::Result<HashParamet
         .context("accounts.argon2_… cannot hold")
 }
 
-fn open_redis(settings: &Settings, url: &RedisUrl) -> anyhow::Result<Stores> {
+fn open_redis(settings: &Settings, url: &RedisUrl, errands: &Errands) -> anyhow::Result<Stores> {
     let mut random = [0; 32];
     if let Err(error) = getrandom::fill(&mut random) {
         bail!("the system gives no random numbers: {error}");
@@ -77,7 +79,7 @@ fn open_redis(settings: &Settings, url: &RedisUrl) -> anyhow::Result<Stores> {
         ..LinkConfig::default()
     };
     let dial = address.dial();
-    let link = Link::start(address, dial, link_config);
+    let link = Link::start_in(errands.clone(), address, dial, link_config);
 
     let deadline = settings.session.login_timeout;
     let accounts: Rc<dyn Accounts> = match redis.auth {

@@ -28,6 +28,7 @@ pub(super) enum Kind {
     BadChat,
     Tell,
     Kick,
+    Command,
     Ping,
     Raw,
     WrongHello,
@@ -53,7 +54,7 @@ pub(super) enum Kind {
     Usurp,
 }
 
-const KINDS: [(Kind, u32); 30] = [
+const KINDS: [(Kind, u32); 31] = [
     (Kind::Arrive, 30),
     (Kind::Connect, 3),
     (Kind::Hello, 3),
@@ -68,6 +69,7 @@ const KINDS: [(Kind, u32); 30] = [
     (Kind::BadChat, 4),
     (Kind::Tell, 8),
     (Kind::Kick, 8),
+    (Kind::Command, 2),
     (Kind::Ping, 3),
     (Kind::Raw, 2),
     (Kind::WrongHello, 1),
@@ -92,7 +94,7 @@ impl Kind {
         match self {
             Self::Chat | Self::BadChat | Self::Leave | Self::Kick => belief.room.is_some(),
             Self::Enter | Self::Create => belief.user.is_some() && belief.room.is_none(),
-            Self::List | Self::Tell | Self::Logout => belief.user.is_some(),
+            Self::List | Self::Tell | Self::Command | Self::Logout => belief.user.is_some(),
             Self::Login | Self::WrongLogin => belief.is_greeted && belief.user.is_none(),
             Self::Hello | Self::WrongHello => belief.is_connected && !belief.is_greeted,
             Self::Ping => belief.is_greeted,
@@ -194,6 +196,7 @@ impl Workload<'_> {
             | Kind::BadChat
             | Kind::Tell
             | Kind::Kick
+            | Kind::Command
             | Kind::Ping
             | Kind::Raw
             | Kind::WrongHello
@@ -275,6 +278,11 @@ impl Workload<'_> {
                     self.beliefs[target].room = None;
                 }
                 Operation::Kick { room, client: self.ground.clients[target].clone(), ban: self.dice.chance(50) }
+            }
+            Kind::Command => {
+                // Nobody extends the server here, so no command is known.
+                let name = if self.dice.chance(85) { "dice.roll" } else { "No Name!" };
+                Operation::Command { name: name.to_owned(), parameters: self.text(), timestamp: 0 }
             }
             Kind::Ping => Operation::Ping { nonce: self.dice.between(0, 9).into() },
             Kind::Raw => Operation::Raw(self.bytes()),

@@ -1,4 +1,4 @@
-//! The task that renews leases, gives them back, and finds out which are lost.
+//! The errand that renews leases, gives them back, and finds out which are lost.
 
 use std::rc::Rc;
 
@@ -9,15 +9,18 @@ use tracing::{debug, warn};
 
 use super::table::Grant;
 use super::{LinkError, Shared, lease};
+use crate::errands::next_turn;
 use crate::redis::LinkState;
 
 /// Leases that share one command, and those that share one round trip.
 const CHUNK: usize = 128;
 const BATCH: usize = 16 * CHUNK;
+/// The most evictions that are looked at in one turn: anybody may publish them.
+const EVICTIONS_PER_TURN: u32 = 64;
 
 pub(super) async fn keep(shared: Rc<Shared>, mut evictions: mpsc::Receiver<Vec<u8>>) {
     let mut state = shared.link.watch();
-    let mut connection = 0;
+    let (mut connection, mut heard) = (0, 0);
     while let Some(current) = connected(&mut state).await {
         if connection != current {
             connection = current;
@@ -37,7 +40,13 @@ pub(super) async fn keep(shared: Rc<Shared>, mut evictions: mpsc::Receiver<Vec<u
         tokio::select! {
             biased;
             _changed = state.changed() => {}
-            Some(value) = evictions.recv() => note_eviction(&shared, &value),
+            Some(value) = evictions.recv() => {
+                note_eviction(&shared, &value);
+                heard += 1;
+                if heard % EVICTIONS_PER_TURN == 0 {
+                    next_turn().await;
+                }
+            }
             () = shared.wake.notified() => {}
             () = rest => {}
         }

@@ -30,7 +30,8 @@ use self::turns::Turns;
 use super::error::LinkError;
 use super::jitter::Jitter;
 use super::key::KeyPattern;
-use super::link::{AbortOnDrop, Link};
+use super::link::Link;
+use crate::errands::Errand;
 use crate::stores::{LocalFuture, Presence, Unavailable};
 
 /// How leases are kept.
@@ -97,11 +98,11 @@ pub struct PresenceStats {
 /// Presence leases in Redis. Dropped, it stops renewing and gives nothing back, as if the daemon had crashed.
 pub struct RedisPresence {
     shared: Rc<Shared>,
-    _keeper: AbortOnDrop,
+    _keeper: Errand,
 }
 
 impl RedisPresence {
-    /// Starts to keep leases. Must be called where `tokio::task::spawn_local` works.
+    /// Starts to keep leases, beside the link's errands.
     ///
     /// # Errors
     /// When a setting cannot hold.
@@ -124,8 +125,8 @@ impl RedisPresence {
             settled: Notify::new(),
             config,
         });
-        let keeper = tokio::task::spawn_local(keeper::keep(Rc::clone(&shared), evictions));
-        Ok(Self { shared, _keeper: AbortOnDrop(keeper.abort_handle()) })
+        let keeper = shared.link.errands().begin(keeper::keep(Rc::clone(&shared), evictions));
+        Ok(Self { shared, _keeper: keeper })
     }
 
     /// Waits until Redis has answered to the return of every lease that was released: what a daemon does, within its

@@ -57,13 +57,12 @@ pub(super) fn file(setup: &Setup, place: &Place) -> Result<String, CannotDo> {
         empty_room_timeout,
         room_password_failures_per_user,
         bans_per_room_max,
-        // A daemon without extensions has no settings for them.
-        commands_waiting_max: _,
-        commands_waiting_per_session_max: _,
-        command_timeout: _,
-        service_calls_max: _,
-        service_timeout: _,
-        extension_deadlines_max: _,
+        commands_waiting_max,
+        commands_waiting_per_session_max,
+        command_timeout,
+        service_calls_max,
+        service_timeout,
+        extension_deadlines_max,
     } = &setup.config;
     let mut file = File::default();
     if fixed_rooms.is_empty() {
@@ -120,6 +119,14 @@ pub(super) fn file(setup: &Setup, place: &Place) -> Result<String, CannotDo> {
     file.duration("empty_room_timeout", *empty_room_timeout)?;
     file.rate("room_password_failures_per_user", *room_password_failures_per_user, Per::Minute)?;
     file.number("bans_per_room_max", *bans_per_room_max);
+
+    file.section("extensions");
+    file.number("commands_waiting_max", *commands_waiting_max);
+    file.number("commands_waiting_per_session_max", *commands_waiting_per_session_max);
+    file.duration("command_timeout", *command_timeout)?;
+    file.number("service_calls_max", *service_calls_max);
+    file.duration("service_timeout", *service_timeout)?;
+    file.number("extension_deadlines_max", *extension_deadlines_max);
 
     // The cheapest hash there is: what it costs is not what a scenario is about.
     file.section("accounts");

@@ -13,12 +13,11 @@ use lobbyd_core::config::Config;
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::input::Account;
 use lobbyd_core::text::Text;
-use lobbyd_net::Report;
 use lobbyd_net::node::{Node, NodeHandle, Parts};
-use lobbyd_net::password_digest;
 use lobbyd_net::redis::{Link, LinkConfig, LinkState, PresenceConfig, RedisAccounts, RedisPresence};
 use lobbyd_net::stores::{Accounts, Presence};
 use lobbyd_net::transport::Listener;
+use lobbyd_net::{Errands, Report, password_digest};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -138,7 +137,8 @@ impl Daemon {
         self.starts.set(start + 1);
         let seeds = self.seeds.of(&format!("{} start {start}", self.name));
         let room_key = seeds.number128("room key").to_le_bytes();
-        let stores = self.open_stores(&seeds);
+        let errands = Errands::start();
+        let stores = self.open_stores(&seeds, &errands);
         let presence = stores.presence.clone();
         let (node, handle) = Node::new(Parts {
             config: self.sealed_config(room_key),
@@ -151,7 +151,7 @@ impl Daemon {
         let listener = OneAddress(SimulatedListener::bind_on(&self.network, PORT).await?);
         self.state.replace(State::Runs { handle, stores: stores.clone() });
 
-        let report = node.run(vec![listener]).await;
+        let report = node.with_errands(errands).run(vec![listener]).await;
         if let Some(presence) = &presence {
             // What is not confirmed by then ends by itself.
             let _ = timeout(RELEASE_TIMEOUT, presence.settled()).await;
@@ -228,13 +228,13 @@ impl Daemon {
         look(&self.state.borrow())
     }
 
-    fn open_stores(&self, seeds: &Seeds) -> Stores {
+    fn open_stores(&self, seeds: &Seeds, errands: &Errands) -> Stores {
         match self.store {
             Store::Listed => Stores { accounts: Rc::new(self.accounts.clone()), presence: None, link: None },
             Store::Redis => {
                 let link_config = LinkConfig { seed: seeds.number("link"), ..LinkConfig::default() };
                 let dial = redis_host::dial(&self.network);
-                let link = Link::start(redis_host::address(), dial, link_config);
+                let link = Link::start_in(errands.clone(), redis_host::address(), dial, link_config);
                 let deadline = self.config.login_timeout;
                 let accounts = RedisAccounts::token(link.clone(), redis_host::token_key(), deadline);
                 let config = PresenceConfig {

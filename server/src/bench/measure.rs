@@ -1,0 +1,204 @@
+//! One measurement: a server is started, clients come in, do what the load says for a while, and leave.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use hdrhistogram::Histogram;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde::Serialize;
+
+use super::figure::Figure;
+use super::generator::{Counts, Faults, Generator};
+use super::load::{Drive, Load};
+use super::options::Options;
+use super::process::{Process, own_processor_time};
+use super::processors::Processors;
+use super::protocol::Protocol;
+use super::protocol::floor::Floor;
+use super::protocol::irc::Irc;
+use super::protocol::lobbyd::Lobbyd;
+use super::protocol::mqtt::Mqtt;
+use super::protocol::nats::Nats;
+use super::protocol::redis::Redis;
+use super::scenario::Scenario;
+use super::server::Server;
+use super::target::Target;
+
+/// Files that a bench opens besides connections.
+const OTHER_FILES: u64 = 64;
+/// The time that does not count, at most.
+const WARM_UP_MAX: Duration = Duration::from_secs(1);
+/// Nothing is said for so long before memory is looked at.
+const SETTLE: Duration = Duration::from_millis(300);
+/// So many clients come in before the memory that others add is counted: what the first ones cost is the code that they
+/// are the first to run.
+const FIRST_CLIENTS: usize = 100;
+/// Points of the latency curve for each doubling of the distance to 100 %.
+const POINTS_PER_HALVING: u32 = 4;
+
+/// What one measurement gave.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measurement {
+    /// How long it was, in seconds.
+    pub seconds: f64,
+    /// What was counted in that time.
+    pub counts: Counts,
+    /// What was lost or out of order, from the first message to the last.
+    pub faults: Faults,
+    /// What was measured.
+    pub figures: BTreeMap<Figure, f64>,
+    /// The latency curve, where messages came on a schedule.
+    pub latency: Vec<Percentile>,
+}
+
+/// A point of a latency curve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Percentile {
+    /// The share that was as fast or faster, 0 to 1.
+    pub share: f64,
+    /// Microseconds.
+    pub microseconds: f64,
+}
+
+/// Makes sure that so many connections may be open at a time, here and in a server that is started.
+pub(super) fn allow_files(connections: u32) -> anyhow::Result<()> {
+    let needed = u64::from(connections) + OTHER_FILES;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("the limit of open files is not known")?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("the limit of open files cannot be raised")?;
+    }
+    ensure!(
+        hard >= needed,
+        "{connections} connections need {needed} open files, and this process may have {hard}: raise the limit (ulimit \
+         -Hn, LimitNOFILE) or give fewer clients with --clients"
+    );
+    Ok(())
+}
+
+/// Measures one scenario against one server.
+pub(super) fn measure(
+    scenario: Scenario,
+    target: &Target,
+    options: &Options,
+    processors: Processors,
+) -> anyhow::Result<Measurement> {
+    let load = scenario.load(options.clients, options.rooms);
+    let server = Server::start(target, scenario, &load, options, processors)?;
+    let outcome = match target {
+        Target::Lobbyd { .. } | Target::Address(_) => drive(Lobbyd::new(&options.secret), &server, &load, options),
+        Target::Floor { .. } => drive(Floor, &server, &load, options),
+        Target::Redis => drive(Redis, &server, &load, options),
+        Target::Nats => drive(Nats, &server, &load, options),
+        Target::Mosquitto => drive(Mqtt, &server, &load, options),
+        Target::Ngircd | Target::Inspircd => drive(Irc, &server, &load, options),
+    };
+    outcome.map_err(|error| {
+        let words = server.last_words();
+        if words.is_empty() { error } else { anyhow::anyhow!("{error:#}{words}") }
+    })
+}
+
+fn drive<P: Protocol>(protocol: P, server: &Server, load: &Load, options: &Options) -> anyhow::Result<Measurement> {
+    let connections = load.connections() as usize;
+    let mut generator = Generator::new(protocol, server.address, load, |number| options.user(number))?;
+    let mut figures = BTreeMap::new();
+    let resident = || server.process.map(|process| process.resident_bytes()).transpose();
+    let set = |figures: &mut BTreeMap<Figure, f64>, figure, value: Option<f64>| {
+        figures.extend(value.map(|value| (figure, value)));
+    };
+
+    set(&mut figures, Figure::ResidentBefore, resident()?.map(|bytes| bytes as f64));
+    let first = FIRST_CLIENTS.min(connections / 2);
+    generator.join(first)?;
+    generator.go_on(SETTLE, false)?;
+    let with_first = resident()?;
+    generator.join(connections)?;
+    generator.go_on(SETTLE, false)?;
+    if load.drive == Drive::Silence
+        && let (Some(before), Some(after)) = (with_first, resident()?)
+    {
+        let bytes = (after as f64 - before as f64) / (connections - first) as f64;
+        figures.insert(Figure::BytesPerConnection, bytes);
+    }
+
+    generator.begin()?;
+    generator.go_on(WARM_UP_MAX.min(options.duration / 2), false)?;
+    let costs = Costs::now(server.process)?;
+    let began = Instant::now();
+    generator.go_on(options.duration / 2, true)?;
+    let resident_half = resident()?;
+    generator.go_on((options.duration).saturating_sub(began.elapsed()), false)?;
+    let seconds = began.elapsed().as_secs_f64();
+    let costs = Costs::now(server.process)?.since(costs);
+    let resident_after = resident()?;
+    let counts = generator.tally().counted();
+    let latency = generator.tally().latency().clone();
+    let lateness = generator.tally().lateness().clone();
+    let faults = generator.end()?;
+
+    set(&mut figures, Figure::ResidentAfter, resident_after.map(|bytes| bytes as f64));
+    let growth = resident_after.zip(resident_half).map(|(after, half)| after as f64 - half as f64);
+    set(&mut figures, Figure::ResidentGrowth, growth);
+    figures.insert(Figure::GeneratorLoad, costs.generator / seconds);
+    set(&mut figures, Figure::ServerLoad, costs.server.map(|server| server / seconds));
+    if counts.deliveries > 0 {
+        let deliveries = counts.deliveries as f64;
+        figures.insert(Figure::DeliveriesPerSecond, deliveries / seconds);
+        set(&mut figures, Figure::MicrosecondsPerDelivery, costs.server.map(|server| server * 1e6 / deliveries));
+    }
+    if load.login_loops > 0 {
+        // What chat costs cannot be told from what logins cost.
+        figures.remove(&Figure::MicrosecondsPerDelivery);
+        figures.insert(Figure::LoginsPerSecond, counts.logins as f64 / seconds);
+    }
+    if load.drive == Drive::Hop {
+        figures.insert(Figure::EntriesPerSecond, counts.entries as f64 / seconds);
+    }
+    if load.drive == Drive::Reconnect {
+        figures.insert(Figure::ConnectsPerSecond, counts.connects as f64 / seconds);
+    }
+    if load.sleepers_per_room > 0 {
+        figures.insert(Figure::SleepersClosed, faults.sleepers_closed as f64);
+    }
+    if !latency.is_empty() {
+        let at = |share| microseconds(latency.value_at_quantile(share));
+        figures.insert(Figure::LatencyP50, at(0.5));
+        figures.insert(Figure::LatencyP90, at(0.9));
+        figures.insert(Figure::LatencyP99, at(0.99));
+        figures.insert(Figure::LatencyP999, at(0.999));
+        figures.insert(Figure::LatencyMax, microseconds(latency.max()));
+        figures.insert(Figure::GeneratorLateness, microseconds(lateness.value_at_quantile(0.99)));
+    }
+    Ok(Measurement { seconds, counts, faults, figures, latency: curve(&latency) })
+}
+
+/// Processor time in seconds.
+#[derive(Clone, Copy)]
+struct Costs {
+    server: Option<f64>,
+    generator: f64,
+}
+
+impl Costs {
+    fn now(process: Option<Process>) -> anyhow::Result<Self> {
+        let server = process.map(|process| process.processor_time()).transpose()?;
+        Ok(Self { server: server.map(|time| time.as_secs_f64()), generator: own_processor_time().as_secs_f64() })
+    }
+
+    fn since(self, before: Self) -> Self {
+        let server = self.server.zip(before.server).map(|(now, before)| now - before);
+        Self { server, generator: self.generator - before.generator }
+    }
+}
+
+fn microseconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1000.0
+}
+
+fn curve(latency: &Histogram<u64>) -> Vec<Percentile> {
+    latency
+        .iter_quantiles(POINTS_PER_HALVING)
+        .map(|point| Percentile { share: point.quantile(), microseconds: microseconds(point.value_iterated_to()) })
+        .collect()
+}

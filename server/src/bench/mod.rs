@@ -1,0 +1,108 @@
+//! `lobbyd bench`: how fast lobbyd is, beside the least that any server must do (the floor) and beside other servers.
+//!
+//! ```text
+//! Options ─ for each scenario, round, server ─▶ Server (a process) ◀─ sockets ─▶ Generator ─▶ Measurement ─▶ Report
+//! ```
+//!
+//! What is counted is counted at the receivers, and what is lost or out of order makes a measurement fail. Rounds are
+//! interleaved: within one, the servers follow each other, so that a ratio compares moments that were close. Where
+//! latency is measured the load is *open*: messages are sent on a schedule that does not wait for the server, and their
+//! time runs from when they were due (Gil Tene, "How not to measure latency").
+//!
+//! As a library: [`run`] with [`Options`] gives a [`Report`].
+
+mod figure;
+mod floor;
+mod generator;
+mod html;
+mod load;
+mod machine;
+mod markdown;
+mod measure;
+mod options;
+mod process;
+mod processors;
+mod protocol;
+mod report;
+mod scenario;
+mod server;
+mod stamp;
+mod svg;
+mod target;
+mod text;
+
+use anyhow::ensure;
+
+pub use self::figure::Figure;
+pub use self::floor::serve as serve_floor;
+pub use self::generator::{Counts, Faults};
+pub use self::html::html;
+pub use self::load::{Drive, Load, Rooms};
+pub use self::machine::Machine;
+pub use self::markdown::markdown;
+pub use self::measure::{Measurement, Percentile};
+pub use self::options::Options;
+pub use self::report::{Report, ScenarioReport, Spread, TargetReport};
+pub use self::scenario::{Accounts, Scenario};
+pub use self::target::Target;
+pub use self::text::text;
+
+use self::measure::measure;
+use self::processors::Processors;
+
+/// The hidden command of the program that serves as the floor.
+pub const FLOOR_COMMAND: &str = "bench-floor";
+
+/// What a bench is at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is measured now: scenario, server, round.
+    pub step: String,
+    /// Measurements that are done.
+    pub done: usize,
+    /// All measurements.
+    pub all: usize,
+}
+
+/// Runs a bench: every scenario, in each round against every server. `watch` is told before each measurement.
+///
+/// A server that fails does not end the bench: its measurement says why.
+///
+/// # Errors
+/// When there is nothing to do, or this process may not open as many files as the load has connections.
+pub fn run(options: &Options, mut watch: impl FnMut(&Progress)) -> anyhow::Result<Report> {
+    ensure!(!options.targets.is_empty() && !options.scenarios.is_empty(), "there is nothing to measure");
+    ensure!(options.rounds > 0 && !options.duration.is_zero(), "a bench takes one round and some time at least");
+    for scenario in &options.scenarios {
+        let connections = scenario.load(options.clients, options.rooms).connections();
+        ensure!(connections > 0, "a bench takes one client at least");
+        measure::allow_files(connections)?;
+    }
+    let processors = Processors::choose();
+    let machine = Machine::look(&options.targets, processors);
+    let mut report = Report::new(machine, options);
+    processors.go_to_generator();
+
+    let rounds = options.rounds as usize;
+    let all = options.scenarios.len() * rounds * options.targets.len();
+    let mut done = 0;
+    for (place, scenario) in options.scenarios.iter().enumerate() {
+        for round in 0..rounds {
+            for turn in 0..options.targets.len() {
+                // Whoever comes first in one round comes last in another, so that no place is better than the others.
+                let index = (round + turn) % options.targets.len();
+                let target = &options.targets[index];
+                let step = format!("{} against {target}, round {} of {rounds}", scenario.name(), round + 1);
+                watch(&Progress { step, done, all });
+                done += 1;
+                let outcome = match scenario.unfit(target) {
+                    Some(reason) => Err(format!("not measured: {reason}")),
+                    None => measure(*scenario, target, options, processors).map_err(|error| format!("{error:#}")),
+                };
+                report.add(place, index, outcome);
+            }
+        }
+    }
+    watch(&Progress { step: "done".to_owned(), done, all });
+    Ok(report)
+}

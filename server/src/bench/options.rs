@@ -1,0 +1,56 @@
+//! What a bench is asked to do.
+
+use std::time::Duration;
+
+use super::scenario::Scenario;
+use super::target::Target;
+
+/// What a bench is asked to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What is run, in this order.
+    pub scenarios: Vec<Scenario>,
+    /// Against what, in turn. Ratios are those of the first to the others.
+    pub targets: Vec<Target>,
+    /// How often; the servers take turns within each round.
+    pub rounds: u32,
+    /// How long each measurement is, after a time of half of this (one second at most) that does not count.
+    pub duration: Duration,
+    /// Clients, where not as many as the scenario usually has. Paces of rooms of ten go with them.
+    pub clients: Option<u32>,
+    /// Rooms, where not as many as the scenario usually has.
+    pub rooms: Option<u32>,
+    /// The names of users, with `{}` where their number goes: they must exist on a server that runs already.
+    pub users: String,
+    /// The secret of every user.
+    pub secret: String,
+    /// Settings of a lobbyd that is started, by their full names.
+    pub settings: Vec<(String, String)>,
+    /// The process of a server that runs already, if what it costs is to be measured.
+    pub process: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            scenarios: Scenario::DEFAULT.to_vec(),
+            targets: Vec::new(),
+            rounds: 1,
+            duration: Duration::from_secs(3),
+            clients: None,
+            rooms: None,
+            users: "b{}".to_owned(),
+            secret: "bench".to_owned(),
+            settings: Vec::new(),
+            process: None,
+        }
+    }
+}
+
+impl Options {
+    /// The name of a user, by number.
+    #[must_use]
+    pub fn user(&self, number: u32) -> String {
+        self.users.replace("{}", &number.to_string())
+    }
+}
