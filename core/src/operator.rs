@@ -11,6 +11,7 @@ use crate::id::{AskId, RoomNumber, SessionId};
 use crate::input::Notice;
 use crate::name::UserName;
 use crate::packet::{Code, LeaveCause, RoomPage, RoomSummary, ServerPacket, User};
+use crate::text::RawText;
 
 /// A room and who is in it, as the operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,16 @@ impl Engine {
     #[must_use]
     pub fn room_page(&self, from: RoomNumber, limit: u32) -> RoomPage {
         self.lobby.page(from, limit, u32::MAX)
+    }
+
+    /// How many sessions would hear an announcement now.
+    ///
+    /// # Errors
+    /// Why it would be dropped: it breaks a rule of messages.
+    pub fn announcement(&self, text: RawText<'_>) -> Result<u32, Code> {
+        self.message(text)?;
+        // Not more than there are sessions, which are counted by a `u32`.
+        Ok(self.users.all().count() as u32)
     }
 
     /// Who is logged in on that session.

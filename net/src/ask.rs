@@ -20,6 +20,7 @@ pub(crate) type Look = Box<dyn FnOnce(&Engine) + Send>;
 /// Something that changes what the engine does, and so becomes an input.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
+    Announce { text: String },
     NotifyUser { user: UserName, message: Message },
     NotifyRoom { room: RoomNumber, message: Message },
     Kick { room: RoomNumber, user: UserName, ban: bool },
@@ -55,6 +56,7 @@ pub enum AskError {
 impl Ask {
     pub(crate) fn admin(&self, ask: AskId) -> Admin<'_> {
         match self {
+            Self::Announce { text } => Admin::Announce { text: text.as_str().into() },
             Self::NotifyUser { user, message } => Admin::NotifyUser { ask, user: *user, notice: message.notice() },
             Self::NotifyRoom { room, message } => Admin::NotifyRoom { ask, room: *room, notice: message.notice() },
             Self::Kick { room, user, ban } => Admin::Kick { ask, room: *room, user: *user, ban: *ban },

@@ -30,12 +30,19 @@ pub(crate) struct Connection<S> {
     pub(crate) is_overflowed: bool,
     /// Wakes the connection's task.
     pub(crate) waker: Option<Waker>,
-    /// For the log.
+    /// For the log and whoever asks.
     pub(crate) connected_at: Instant,
     pub(crate) user: Option<UserName>,
     pub(crate) packets_in: u64,
+    pub(crate) packets_out: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    /// When the last complete packet came; when it connected, until then.
+    pub(crate) heard_at: Instant,
+    /// The last ping that has no pong yet: its nonce, and when it was sent.
+    pub(crate) ping: Option<(u64, Instant)>,
+    /// From the last ping to its pong.
+    pub(crate) heartbeat_latency_us: Option<u32>,
 }
 
 /// Where a connection stands.
@@ -66,8 +73,12 @@ impl<S> Connection<S> {
             connected_at: now,
             user: None,
             packets_in: 0,
+            packets_out: 0,
             bytes_in: 0,
             bytes_out: 0,
+            heard_at: now,
+            ping: None,
+            heartbeat_latency_us: None,
         }
     }
 
@@ -127,6 +138,12 @@ impl<S> Connections<S> {
     pub(crate) fn get_mut(&mut self, session: SessionId) -> Option<&mut Connection<S>> {
         let slot = self.slots.get_mut(session.index as usize)?;
         slot.connection.as_mut().filter(|connection| connection.session == session)
+    }
+
+    /// The connections in that slot and later ones.
+    pub(crate) fn from_slot(&self, index: u32) -> impl Iterator<Item = &Connection<S>> {
+        let slots = self.slots.get(index as usize..).unwrap_or_default();
+        slots.iter().filter_map(|slot| slot.connection.as_ref())
     }
 
     /// Every connection, in the order of its slot.

@@ -23,6 +23,8 @@ use lobbyd_core::packet::{CloseReason, Sealed};
 use lobbyd_core::time::Instant;
 use tracing::{debug, info, warn};
 
+use self::scheduling::Scheduled;
+pub(crate) use self::scheduling::Work;
 use self::writing::write_out;
 use crate::ask::AskReply;
 use crate::connection::{Connection, Connections, Phase};
@@ -31,13 +33,14 @@ use crate::extension::Assembled;
 use crate::extension::middleware::Chain;
 use crate::extension::service::Services;
 use crate::frame::HEADER_BYTES;
-use crate::lanes::{LaneReport, LanesReport};
+use crate::lanes::LaneReport;
 use crate::login::{LoginJob, Logins};
 use crate::outbox::Flushed;
 use crate::pool::BufferPool;
-use crate::report::{Report, Traffic};
+use crate::report::Traffic;
 use crate::seal::Sealer;
 use crate::system::{SystemLane, SystemQueue, SystemWork};
+use crate::tally::Tally;
 use crate::tasks;
 use crate::transport::Stream;
 
@@ -92,6 +95,8 @@ pub(crate) struct Hub<S> {
     outbox_bytes_max: usize,
     frame_bytes_max: u32,
     traffic: Traffic,
+    tally: Tally,
+    scheduled: Scheduled,
 }
 
 impl<S: Stream> Hub<S> {
@@ -131,6 +136,8 @@ impl<S: Stream> Hub<S> {
                 outbox_bytes_max,
                 frame_bytes_max,
                 traffic: Traffic::default(),
+                tally: Tally::new(),
+                scheduled: Scheduled::default(),
             })
         })
     }
@@ -256,6 +263,7 @@ impl<S: Stream> Hub<S> {
         let (Phase::Closing(reason) | Phase::Broken(reason)) = phase else {
             unreachable!("an open connection is not let go");
         };
+        self.tally.closed(reason);
         info!(
             %session,
             %peer,
@@ -307,12 +315,17 @@ impl<S: Stream> Hub<S> {
 
     /// Does one step of housekeeping, if nothing else waits.
     pub(crate) fn tidy(&mut self) {
-        if !self.system.is_idle() || self.user_lane.waiting > 0 || !self.dirty.is_empty() {
+        if self.is_busy() {
             self.background_lane.deferred += 1;
             return;
         }
         self.background_lane.handled += 1;
         self.pool.tidy();
+    }
+
+    /// Whether a lane before the background has anything waiting.
+    fn is_busy(&self) -> bool {
+        !self.system.is_idle() || self.user_lane.waiting > 0 || !self.dirty.is_empty()
     }
 
     fn call_housekeeper(&mut self) {
@@ -411,6 +424,13 @@ impl<S: Stream> Hub<S> {
                     // Whoever asked may have gone.
                     let _ = reply.send(self.report());
                 }
+                SystemWork::Stats { reply } => {
+                    let _ = reply.send(self.stats());
+                }
+                SystemWork::Connections { from, limit, reply } => {
+                    let _ = reply.send(self.connection_page(from, limit));
+                }
+                SystemWork::Schedule { lane, work } => self.schedule(lane, work),
                 SystemWork::Ask { ask, reply } => self.ask(now, &ask, reply),
                 SystemWork::Look(look) => look(&self.engine),
             }
@@ -502,22 +522,6 @@ impl<S: Stream> Hub<S> {
             connection.user = user.or(connection.user);
         }
     }
-
-    /// How the driver stands.
-    pub(crate) fn report(&self) -> Report {
-        Report {
-            counts: self.engine.counts(),
-            connections: self.connections.count() as u64,
-            traffic: self.traffic,
-            lanes: LanesReport {
-                system: self.system.report(),
-                user: self.user_lane,
-                background: LaneReport { waiting: self.pool.is_untidy().into(), ..self.background_lane },
-            },
-            pool: self.pool.report(),
-            uptime: self.started_at.elapsed(),
-        }
-    }
 }
 
 fn remember(place: &mut Option<Waker>, context: &Context<'_>) {
@@ -529,6 +533,8 @@ fn remember(place: &mut Option<Waker>, context: &Context<'_>) {
 
 mod extending;
 mod reading;
+mod scheduling;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod writing;

@@ -32,9 +32,11 @@ mod pool;
 pub mod redis;
 mod report;
 mod seal;
+pub mod stats;
 pub mod stores;
 mod sync;
 mod system;
+mod tally;
 mod tasks;
 pub mod transport;
 

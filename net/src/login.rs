@@ -1,6 +1,6 @@
 //! Decides about a login outside the engine: asks the accounts, then takes the presence lease.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use lobbyd_core::name::UserName;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use crate::stats::LoginStats;
 use crate::stores::{Accounts, Presence, SecretBytes};
 
 /// The stores that decide about logins.
@@ -23,6 +24,7 @@ pub(crate) struct Logins {
     /// How long a verdict may take; after that nobody waits for it.
     timeout: Duration,
     warnings: Rc<Warnings>,
+    stats: Rc<RefCell<LoginStats>>,
 }
 
 /// A login to be decided.
@@ -35,12 +37,35 @@ pub(crate) struct LoginJob {
 
 impl Logins {
     pub(crate) fn new(accounts: Rc<dyn Accounts>, presence: Option<Rc<dyn Presence>>, timeout: Duration) -> Self {
-        Self { accounts, presence, timeout, warnings: Rc::default() }
+        Self { accounts, presence, timeout, warnings: Rc::default(), stats: Rc::default() }
+    }
+
+    /// The logins that were decided so far.
+    pub(crate) fn stats(&self) -> LoginStats {
+        *self.stats.borrow()
     }
 
     /// The verdict; the lease is taken only after the secret has proved right.
     pub(crate) fn decide(&self, job: LoginJob) -> impl Future<Output = Verdict> + use<> {
-        let Self { accounts, presence, timeout, warnings } = self.clone();
+        let decision = self.ask(job);
+        let stats = self.stats.clone();
+        async move {
+            let asked_at = Instant::now();
+            let verdict = decision.await;
+            let mut stats = stats.borrow_mut();
+            stats.latency.record(asked_at.elapsed());
+            *match verdict {
+                Verdict::Accepted { .. } => &mut stats.accepted,
+                Verdict::Denied => &mut stats.denied,
+                Verdict::AlreadyOnline => &mut stats.already_online,
+                Verdict::Unavailable => &mut stats.unavailable,
+            } += 1;
+            verdict
+        }
+    }
+
+    fn ask(&self, job: LoginJob) -> impl Future<Output = Verdict> + use<> {
+        let Self { accounts, presence, timeout, warnings, stats: _ } = self.clone();
         let LoginJob { ticket, user, secret, presence: mode } = job;
         async move {
             // Given up, it makes room for those that somebody waits for.

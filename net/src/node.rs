@@ -1,7 +1,7 @@
 //! A node: one engine with its driver and its stores, assembled. Production and simulation run the same assembly.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,16 +18,20 @@ use tokio::task::JoinSet;
 use crate::ask::{Ask, AskError, AskReply, Look, Message};
 use crate::errands::Errands;
 use crate::extension::Extensions;
-use crate::hub::Hub;
+use crate::hub::{Hub, Work};
+use crate::lanes::Lane;
 use crate::login::Logins;
 use crate::report::Report;
 use crate::seal::Sealer;
+use crate::stats::{ConnectionStats, Stats};
 use crate::stores::{Accounts, Presence};
 use crate::tasks;
 use crate::transport::{Listener, Stream};
 
 /// The most commands of the handle that wait.
 const COMMANDS_MAX: usize = 256;
+/// The most connections that are told of in one turn.
+const PAGE_CONNECTIONS: usize = 128;
 
 /// What a node is made of.
 pub struct Parts {
@@ -65,7 +69,24 @@ pub(crate) enum Command {
     CloseUser { user: UserName },
     Report { reply: oneshot::Sender<Report> },
     Ask { ask: Ask, reply: AskReply },
+    Stats { reply: oneshot::Sender<Stats> },
+    Connections { from: u32, limit: usize, reply: oneshot::Sender<ConnectionPage> },
+    Schedule { lane: Lane, work: Work },
     Look(Look),
+}
+
+/// Some connections, and the slot at which the next ones begin.
+pub(crate) type ConnectionPage = (Vec<ConnectionStats>, Option<u32>);
+
+/// Why a scheduled future gave nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// The node does not run any more; the future was dropped where it was, or never begun.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// It panicked, which the log says more about.
+    #[error("the scheduled future panicked")]
+    Panicked,
 }
 
 /// The node does not run any more.
@@ -173,6 +194,66 @@ impl NodeHandle {
         report.await.map_err(|_| Stopped)
     }
 
+    /// Everything that the node counts, taken between two inputs.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn stats(&self) -> Result<Stats, Stopped> {
+        let (reply, stats) = oneshot::channel();
+        self.command(Command::Stats { reply }).await?;
+        stats.await.map_err(|_| Stopped)
+    }
+
+    /// Every connection. It is asked in pieces, between which packets pass: one that comes or goes meanwhile may or may
+    /// not be in it.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn connection_stats(&self) -> Result<Vec<ConnectionStats>, Stopped> {
+        let mut connections = Vec::new();
+        let mut from = Some(0);
+        while let Some(slot) = from {
+            let (reply, page) = oneshot::channel();
+            self.command(Command::Connections { from: slot, limit: PAGE_CONNECTIONS, reply }).await?;
+            let (page, next) = page.await.map_err(|_| Stopped)?;
+            connections.extend(page);
+            from = next;
+        }
+        Ok(connections)
+    }
+
+    /// Runs a future on the node's thread and gives what it gives. It runs on when nobody waits for it any more, and ends
+    /// with the node.
+    ///
+    /// In [`Lane::System`] it is ahead of all packets whenever it can go on, in [`Lane::User`] it takes turns with the
+    /// connections, and in [`Lane::Background`] it only goes on while neither has anything waiting. Everybody waits
+    /// while it computes: what blocks or computes for long belongs on another thread.
+    ///
+    /// # Errors
+    /// When the node has stopped, and when the future panics.
+    pub async fn schedule<T, F>(&self, lane: Lane, future: F) -> Result<T, ScheduleError>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let (reply, result) = oneshot::channel();
+        let mut end = Finish { reply: Some(reply) };
+        let work = Box::pin(async move {
+            let value = future.await;
+            end.say(Ok(value));
+        });
+        self.command(Command::Schedule { lane, work }).await?;
+        result.await.unwrap_or(Err(ScheduleError::Stopped(Stopped)))
+    }
+
+    /// Says something to everybody who is online, and says how many sessions that are.
+    ///
+    /// # Errors
+    /// The codes of a message when it breaks its rules, and when the node has stopped.
+    pub async fn announce(&self, text: impl Into<String>) -> Result<u32, AskError> {
+        self.ask(Ask::Announce { text: text.into() }).await
+    }
+
     /// Says something to a user, on every session of that user, and says how many those are.
     ///
     /// # Errors
@@ -244,5 +325,27 @@ impl NodeHandle {
 
     async fn command(&self, command: Command) -> Result<(), Stopped> {
         self.commands.send(command).await.map_err(|_| Stopped)
+    }
+}
+
+/// Says how a scheduled future has ended: if it never says so itself and is dropped by a panic, that.
+struct Finish<T> {
+    reply: Option<oneshot::Sender<Result<T, ScheduleError>>>,
+}
+
+impl<T> Finish<T> {
+    fn say(&mut self, result: Result<T, ScheduleError>) {
+        if let Some(reply) = self.reply.take() {
+            // Whoever scheduled it may have gone.
+            let _ = reply.send(result);
+        }
+    }
+}
+
+impl<T> Drop for Finish<T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.say(Err(ScheduleError::Panicked));
+        }
     }
 }

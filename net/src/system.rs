@@ -12,8 +12,11 @@ use tokio::sync::oneshot;
 
 use crate::ask::{Ask, AskReply, Look};
 use crate::errands::{ErrandId, ErrandList, Errands};
-use crate::lanes::LaneReport;
+use crate::hub::Work;
+use crate::lanes::{Lane, LaneReport};
+use crate::node::ConnectionPage;
 use crate::report::Report;
+use crate::stats::Stats;
 
 /// What the system lane carries.
 pub(crate) enum SystemWork<S> {
@@ -23,6 +26,12 @@ pub(crate) enum SystemWork<S> {
     Connection { stream: S, peer: SocketAddr },
     /// The operator asks how the node stands.
     Report { reply: oneshot::Sender<Report> },
+    /// The operator asks for everything that is counted.
+    Stats { reply: oneshot::Sender<Stats> },
+    /// The operator asks for some of the connections.
+    Connections { from: u32, limit: usize, reply: oneshot::Sender<ConnectionPage> },
+    /// A handle has a future to be run.
+    Schedule { lane: Lane, work: Work },
     /// A handle asks the engine for something.
     Ask { ask: Ask, reply: AskReply },
     /// A handle looks at the engine.

@@ -130,6 +130,9 @@ pub(crate) async fn obey<S>(mut commands: mpsc::Receiver<Command>, queue: System
             Command::Stop => SystemWork::Input(Input::Admin(Admin::Stop)),
             Command::CloseUser { user } => SystemWork::Input(Input::Admin(Admin::CloseUser { user })),
             Command::Report { reply } => SystemWork::Report { reply },
+            Command::Stats { reply } => SystemWork::Stats { reply },
+            Command::Connections { from, limit, reply } => SystemWork::Connections { from, limit, reply },
+            Command::Schedule { lane, work } => SystemWork::Schedule { lane, work },
             Command::Ask { ask, reply } => SystemWork::Ask { ask, reply },
             Command::Look(look) => SystemWork::Look(look),
         });

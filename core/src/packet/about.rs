@@ -1,27 +1,50 @@
-//! What can be asked of any packet: its name, and which request it is or answers.
+//! What can be asked of any packet: its name and number, and which request it is or answers.
 
 use super::{ClientPacket, Code, ServerPacket};
 use crate::id::RequestId;
 
 impl<S> ClientPacket<'_, S> {
+    /// The names of the packets, each at its number.
+    pub const NAMES: [&'static str; 13] = [
+        "Hello",
+        "Ping",
+        "Pong",
+        "LoginRequest",
+        "LogoutRequest",
+        "RoomListRequest",
+        "RoomCreateRequest",
+        "RoomEnterRequest",
+        "RoomLeaveRequest",
+        "RoomChatRequest",
+        "DirectMessageRequest",
+        "KickRequest",
+        "CustomCommand",
+    ];
+
+    /// The packet's number on the wire.
+    #[must_use]
+    pub fn number(&self) -> u8 {
+        match self {
+            Self::Hello { .. } => 0,
+            Self::Ping { .. } => 1,
+            Self::Pong { .. } => 2,
+            Self::LoginRequest { .. } => 3,
+            Self::LogoutRequest { .. } => 4,
+            Self::RoomListRequest { .. } => 5,
+            Self::RoomCreateRequest { .. } => 6,
+            Self::RoomEnterRequest { .. } => 7,
+            Self::RoomLeaveRequest { .. } => 8,
+            Self::RoomChatRequest { .. } => 9,
+            Self::DirectMessageRequest { .. } => 10,
+            Self::KickRequest { .. } => 11,
+            Self::CustomCommand { .. } => 12,
+        }
+    }
+
     /// The packet's name, such as `RoomChatRequest`.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Hello { .. } => "Hello",
-            Self::Ping { .. } => "Ping",
-            Self::Pong { .. } => "Pong",
-            Self::LoginRequest { .. } => "LoginRequest",
-            Self::LogoutRequest { .. } => "LogoutRequest",
-            Self::RoomListRequest { .. } => "RoomListRequest",
-            Self::RoomCreateRequest { .. } => "RoomCreateRequest",
-            Self::RoomEnterRequest { .. } => "RoomEnterRequest",
-            Self::RoomLeaveRequest { .. } => "RoomLeaveRequest",
-            Self::RoomChatRequest { .. } => "RoomChatRequest",
-            Self::DirectMessageRequest { .. } => "DirectMessageRequest",
-            Self::KickRequest { .. } => "KickRequest",
-            Self::CustomCommand { .. } => "CustomCommand",
-        }
+        Self::NAMES[usize::from(self.number())]
     }
 
     /// The id of a request, which is answered; absent for a packet that nothing answers.
@@ -44,6 +67,71 @@ impl<S> ClientPacket<'_, S> {
 }
 
 impl ServerPacket {
+    /// The names of the packets, each at its number.
+    pub const NAMES: [&'static str; 24] = [
+        "Welcome",
+        "Ping",
+        "Pong",
+        "GoAway",
+        "Closing",
+        "LoginResponse",
+        "LogoutResponse",
+        "RoomListResponse",
+        "RoomCreateResponse",
+        "RoomEnterResponse",
+        "RoomLeaveResponse",
+        "RoomChatResponse",
+        "DirectMessageResponse",
+        "KickResponse",
+        "RoomNewUserNotify",
+        "RoomLeaveUserNotify",
+        "RoomUserListNotify",
+        "RoomChatNotify",
+        "DirectMessageNotify",
+        "Kicked",
+        "AnnounceNotify",
+        "CustomResponse",
+        "CustomNotify",
+        "NoticeNotify",
+    ];
+
+    /// The packet's number on the wire.
+    #[must_use]
+    pub fn number(&self) -> u8 {
+        match self {
+            Self::Welcome { .. } => 0,
+            Self::Ping { .. } => 1,
+            Self::Pong { .. } => 2,
+            Self::GoAway { .. } => 3,
+            Self::Closing { .. } => 4,
+            Self::LoginResponse { .. } => 5,
+            Self::LogoutResponse { .. } => 6,
+            Self::RoomListResponse { .. } => 7,
+            Self::RoomCreateResponse { .. } => 8,
+            Self::RoomEnterResponse { .. } => 9,
+            Self::RoomLeaveResponse { .. } => 10,
+            Self::RoomChatResponse { .. } => 11,
+            Self::DirectMessageResponse { .. } => 12,
+            Self::KickResponse { .. } => 13,
+            Self::RoomNewUserNotify { .. } => 14,
+            Self::RoomLeaveUserNotify { .. } => 15,
+            Self::RoomUserListNotify { .. } => 16,
+            Self::RoomChatNotify { .. } => 17,
+            Self::DirectMessageNotify { .. } => 18,
+            Self::Kicked { .. } => 19,
+            Self::AnnounceNotify { .. } => 20,
+            Self::CustomResponse { .. } => 21,
+            Self::CustomNotify { .. } => 22,
+            Self::NoticeNotify { .. } => 23,
+        }
+    }
+
+    /// The packet's name, such as `RoomChatNotify`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        Self::NAMES[usize::from(self.number())]
+    }
+
     /// What a response says: the id of its request, and whether that was refused. Absent for a packet that answers no
     /// request.
     #[must_use]

@@ -42,6 +42,14 @@ impl<S: Stream> Hub<S> {
 
     /// A handle asks for something.
     pub(super) fn ask(&mut self, now: Instant, ask: &Ask, reply: AskReply) {
+        if let Ask::Announce { text } = ask {
+            let heard = self.engine.announcement(text.as_str().into());
+            // Nothing answers this one.
+            self.step(now, Input::Admin(ask.admin(self.last_ask)));
+            // Whoever asked may have gone.
+            let _ = reply.send(heard);
+            return;
+        }
         self.last_ask.0 += 1;
         let id = self.last_ask;
         self.asks.insert(id, reply);

@@ -98,6 +98,10 @@ impl<S: Stream> Hub<S> {
                     rest = &rest[frame.consumed..];
                     match codec::decode_client(frame.payload) {
                         Ok(packet) => {
+                            self.tally.received(&packet, frame.consumed);
+                            if let ClientPacket::Pong { nonce } = packet {
+                                self.ponged(session, nonce, now);
+                            }
                             if let ClientPacket::Hello { client, .. } = packet {
                                 note_client(session, client);
                             }
@@ -118,8 +122,12 @@ impl<S: Stream> Hub<S> {
         }
         self.traffic.packets_in += u64::from(frames);
         self.user_lane.handled += u64::from(frames);
+        self.tally.batch(frames);
         if let Some(connection) = self.connections.get_mut(session) {
             connection.packets_in += u64::from(frames);
+            if frames > 0 {
+                connection.heard_at = now;
+            }
             match (connection.inbox_is_ready, is_ready) {
                 (false, true) => self.user_lane.add_waiting(),
                 (true, false) => self.user_lane.waiting -= 1,
@@ -137,6 +145,17 @@ impl<S: Stream> Hub<S> {
         }
         self.scratch = scratch;
         frames
+    }
+
+    /// A client answers a ping.
+    fn ponged(&mut self, session: SessionId, nonce: u64, now: Instant) {
+        if let Some(connection) = self.connections.get_mut(session)
+            && let Some((_, pinged_at)) = connection.ping.take_if(|(known, _)| *known == nonce)
+        {
+            let latency = now.saturating_since(pinged_at);
+            connection.heartbeat_latency_us = Some(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
+            self.tally.heartbeat.latency.record(latency);
+        }
     }
 
     fn refuse_bytes(&mut self, session: SessionId, now: Instant, fault: WireFault) {

@@ -50,41 +50,64 @@ impl<S: Stream> Hub<S> {
 
     pub(super) fn send(&mut self, to: SessionId, packet: &ServerPacket) {
         let is_farewell = matches!(packet, ServerPacket::Closing { .. });
-        self.put(to, is_farewell, |outbox| codec::encode_server(packet, outbox));
+        if let ServerPacket::Ping { nonce } = packet {
+            self.pinged(to, *nonce);
+        }
+        let mut bytes = 0;
+        let is_put = self.put(to, is_farewell, |outbox| {
+            let before = outbox.len();
+            codec::encode_server(packet, outbox);
+            bytes = outbox.len() - before;
+        });
+        self.tally.sent(packet, bytes, is_put.into());
     }
 
     pub(super) fn broadcast(&mut self, to: &[SessionId], packet: &ServerPacket) {
         let mut encoded = mem::take(&mut self.encoded);
         encoded.clear();
         codec::encode_server(packet, &mut encoded);
+        let mut recipients = 0;
         for session in to {
-            self.put(*session, false, |outbox| outbox.extend_from_slice(&encoded));
+            recipients += u64::from(self.put(*session, false, |outbox| outbox.extend_from_slice(&encoded)));
         }
+        self.tally.sent(packet, encoded.len(), recipients);
         self.encoded = encoded;
     }
 
-    /// Appends a frame to an outbox.
-    fn put(&mut self, to: SessionId, is_farewell: bool, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends a frame to an outbox, if it takes one.
+    fn put(&mut self, to: SessionId, is_farewell: bool, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         let Some(connection) = self.connections.get_mut(to) else {
-            return;
+            return false;
         };
         if connection.is_overflowed && !is_farewell {
-            return;
+            return false;
         }
         let bytes_max = self.outbox_bytes_max + if is_farewell { CLOSING_BYTES } else { 0 };
         match connection.outbox.append(&mut self.pool, bytes_max, write) {
             Ok(()) => {
                 self.traffic.packets_out += 1;
+                connection.packets_out += 1;
                 if !connection.is_dirty {
                     connection.is_dirty = true;
                     self.dirty.push(to);
                 }
+                return true;
             }
             Err(Overflow) if is_farewell => error!(session = %to, "no room for the reason of a close"),
             Err(Overflow) => {
                 connection.is_overflowed = true;
                 self.system.push(Input::OutboxFull { session: to });
             }
+        }
+        false
+    }
+
+    /// A silent client is asked for a sign of life.
+    fn pinged(&mut self, session: SessionId, nonce: u64) {
+        let now = self.last_turn_at;
+        if let Some(connection) = self.connections.get_mut(session) {
+            connection.ping = Some((nonce, now));
+            self.tally.heartbeat.pings += 1;
         }
     }
 

@@ -126,7 +126,7 @@ fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>) -> any
 
 fn serve(settings: Settings) -> anyhow::Result<Exit> {
     telemetry::init(settings.log.format, settings.log.levels.as_str())?;
-    serve::run(&settings)?;
+    serve::run(settings)?;
     Ok(Exit::Fine)
 }
 

@@ -4,6 +4,6 @@ use crate::config::Settings;
 use crate::daemon;
 
 /// Serves until told to stop.
-pub(super) fn run(settings: &Settings) -> anyhow::Result<()> {
+pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
     daemon::run(settings)
 }

@@ -32,7 +32,7 @@ pub use self::load::{Flag, Sources};
 pub use self::room::RoomSettings;
 pub use self::secret::Secret;
 pub use self::size::Size;
-pub use self::store::{RedisUrl, Store};
+pub use self::store::{RedisUrl, Store, UnknownStore};
 pub use self::table::{
     AccountSettings, LimitSettings, LobbySettings, LogSettings, RedisSettings, ServerSettings, SessionSettings,
     Settings,

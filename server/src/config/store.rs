@@ -1,6 +1,7 @@
 //! Where accounts and presence live.
 
 use std::fmt;
+use std::str::FromStr;
 
 use lobbyd_net::redis::RedisAddress;
 use redis::{ConnectionAddr, IntoConnectionInfo};
@@ -67,6 +68,24 @@ impl fmt::Display for RedisUrl {
 impl fmt::Debug for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// No store is called so, or it cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{shown} is no store; allowed is {}{}", Store::allowed(&()), because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default())]
+pub struct UnknownStore {
+    /// What was asked for, without what may be a password.
+    shown: String,
+    because: Option<String>,
+}
+
+impl FromStr for Store {
+    type Err = UnknownStore;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStore> {
+        let given = Given::Plain(text);
+        Self::read(given, &()).map_err(|Refusal { because }| UnknownStore { shown: Self::shown(given), because })
     }
 }
 

@@ -27,6 +27,11 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
+    /// Accounts that a program brings, and nothing else.
+    pub(crate) fn only(accounts: Rc<dyn Accounts>) -> Self {
+        Self { accounts, presence: None, embedded: None }
+    }
+
     /// Opens them; what they do beside being asked are these errands. A Redis that cannot be reached is no error: logins
     /// fail with a clear answer until it can.
     ///

@@ -1,0 +1,1 @@
+//! The guide shows what the examples hold.
