@@ -1,7 +1,7 @@
 //! A client that plays against an example, and the example as a process.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::packet::CommandReply;
@@ -14,6 +14,7 @@ pub(crate) const GENERAL: RoomNumber = RoomNumber(1);
 /// An example that runs. Killed when it is dropped.
 pub(crate) struct Example {
     process: Child,
+    said: BufReader<ChildStdout>,
     address: String,
 }
 
@@ -24,14 +25,25 @@ impl Example {
         let mut command = Command::new(program);
         command.arg("127.0.0.1:0").args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("the example can be started");
-        let mut line = String::new();
-        let read = BufReader::new(process.stdout.take().expect("it is piped")).read_line(&mut line);
+        let said = BufReader::new(process.stdout.take().expect("it is piped"));
         // From here on a failure ends the process, too.
-        let mut example = Self { process, address: String::new() };
-        read.expect("the example writes text");
+        let mut example = Self { process, said, address: String::new() };
+        let line = example.line();
         let address = line.trim_end().strip_prefix("listening on ");
         address.unwrap_or_else(|| panic!("it says where it listens, not {line:?}")).clone_into(&mut example.address);
         example
+    }
+
+    /// The next line that it writes.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.said.read_line(&mut line).expect("the example writes text");
+        line
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Connects, and nothing more.

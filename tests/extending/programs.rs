@@ -34,6 +34,7 @@ async fn minimal_server_lets_people_talk_and_drains() {
         }
     }
     drop(alice);
+    assert_eq!(example.line(), "served 3 connections\n");
     assert!(example.process().wait().expect("it is a child of this process").success());
 }
 
@@ -61,6 +62,17 @@ async fn dice_fall_for_everybody_and_again_with_the_same_seed() {
     }
     assert_eq!(games[0], games[1]);
     assert_ne!(games[0], games[2]);
+}
+
+#[test]
+fn dice_client_shows_what_fell_or_why_not() {
+    let example = Example::start(env!("CARGO_BIN_EXE_example-custom-command"), &[]);
+    for (dice, shown) in [("3d6", "bob throws"), ("many", "refused: \"say how many dice")] {
+        let client = Command::new(env!("CARGO_BIN_EXE_example-dice-client")).arg(example.address()).arg(dice).output();
+        let client = client.expect("the client can be started");
+        let said = String::from_utf8_lossy(&client.stdout);
+        assert!(client.status.success() && said.contains(shown), "{said}{}", String::from_utf8_lossy(&client.stderr));
+    }
 }
 
 #[tokio::test]

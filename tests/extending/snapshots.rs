@@ -44,13 +44,12 @@ impl Play {
     fn input(&mut self, input: Input<'_>) -> String {
         let mut actions = Actions::new();
         self.side.engine.handle_input(self.now, input, &mut actions);
-        let verdicts: Vec<_> = actions
-            .iter()
-            .filter_map(|action| match action {
-                Action::VerifyLogin { ticket, user, .. } => Some((*ticket, *user)),
-                _ => None,
-            })
-            .collect();
+        let mut verdicts = Vec::new();
+        for action in actions.iter() {
+            if let Action::VerifyLogin { ticket, user, .. } = action {
+                verdicts.push((*ticket, *user));
+            }
+        }
         let mut done = format!("{actions:?}");
         for (ticket, user) in verdicts {
             let verdict = Verdict::Accepted { account: Account::default(), leased: false };

@@ -76,20 +76,21 @@ impl CommandHandler for ReadyCheck {
     }
 
     fn event(&mut self, context: &mut Context<'_>, event: Event) -> Result<(), Failure> {
-        match event {
-            Event::Entered { room, user, .. } if matches!(self.rooms.get(&room), Some(Phase::Counting)) => {
-                self.end(context, room, &format!("{user} came in: say again that you are ready"))
-            }
-            Event::Left { session, user, room, .. } => self.left(context, room, session, user.as_str()),
-            Event::RoomGone { room } => {
-                // Its number may come again, for another room.
-                self.rooms.remove(&room);
-                context.clear_deadline(room.0.into());
-                Ok(())
-            }
-            // Whoever logs out of a room has left it, which was told before.
-            _ => Ok(()),
+        if let Event::Entered { room, user, .. } = event
+            && matches!(self.rooms.get(&room), Some(Phase::Counting))
+        {
+            return self.end(context, room, &format!("{user} came in: say again that you are ready"));
         }
+        // Also who logs out or is disconnected has left.
+        if let Event::Left { session, user, room, .. } = event {
+            return self.left(context, room, session, user.as_str());
+        }
+        if let Event::RoomGone { room } = event {
+            // Its number may come again, for another room.
+            self.rooms.remove(&room);
+            context.clear_deadline(room.0.into());
+        }
+        Ok(())
     }
 
     fn deadline(&mut self, context: &mut Context<'_>, key: u64) -> Result<(), Failure> {

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use lobbyd_core::command::CommandName;
 use lobbyd_core::data::Data;
-use lobbyd_core::extension::{Command, CommandHandler, Context, Failure, KeptCommand, RegisterError, Reply};
+use lobbyd_core::extension::{
+    Command, CommandHandler, Context, ContextError, Failure, KeptCommand, RegisterError, Reply,
+};
 use lobbyd_core::id::CallTicket;
 use lobbyd_core::input::ServiceError;
 use lobbyd_core::name::UserName;
@@ -85,15 +87,13 @@ impl CommandHandler for Inventory {
         result: Result<&[u8], ServiceError>,
     ) -> Result<(), Failure> {
         let kept = self.asked.remove(&ticket).ok_or_else(|| Failure::new("an answer to no question"))?;
-        let failure;
-        let reply = match result.map(serde_json::from_slice::<Answer>) {
+        // An answer that makes no sense is as good as none.
+        let understood = |bytes| serde_json::from_slice::<Answer>(bytes).map_err(|_| ServiceError::Failed);
+        let answer = result.and_then(understood);
+        let reply = match &answer {
             // As it came: clients read the same words.
-            Ok(Ok(Ok(_))) => Reply::success(result.unwrap_or_default()),
-            Ok(Ok(Err(why))) => {
-                failure = why;
-                Reply::failure(&failure)
-            }
-            Ok(Err(error)) => return Err(Failure::new(format!("the service answers what makes no sense: {error}"))),
+            Ok(Ok(_)) => Reply::success(result.unwrap_or_default()),
+            Ok(Err(why)) => Reply::failure(why),
             // Not even whether it was done is known.
             Err(ServiceError::TimedOut) => Reply::failure("the inventory does not answer: look what you have, later"),
             Err(ServiceError::Busy | ServiceError::Failed | ServiceError::Unknown) => {
@@ -101,9 +101,8 @@ impl CommandHandler for Inventory {
             }
         };
         match context.answer(kept, reply) {
-            Ok(()) => Ok(()),
-            // Whoever asked has gone, or has waited for too long.
-            Err(lobbyd_core::extension::ContextError::NotWaiting) => Ok(()),
+            // Whoever asked may have gone, or have waited for too long.
+            Ok(()) | Err(ContextError::NotWaiting) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -25,7 +25,6 @@ pub struct Server;
 
 impl Server {
     /// A server with the default settings and nothing that extends it.
-    #[must_use]
     pub fn builder() -> ServerBuilder {
         ServerBuilder {
             settings: Given::Values(Box::default()),
