@@ -122,6 +122,9 @@ async fn connections_are_told_with_who_where_and_how_much() {
     let (sum_in, sum_out) = (of_alice.bytes_in + of_bob.bytes_in, of_alice.bytes_out + of_bob.bytes_out);
 
     bob.login("bob", b"wrong").await.unwrap_err();
+    bob.login("bob", b"builder").await.unwrap();
+    assert_eq!(server.announce("to both").await, Ok(2));
+    assert_eq!(told.next().await.unwrap(), Event::Announce { text: "to both".into() });
     bob.close();
     while told.next().await.is_ok() {}
     let stats = loop {
@@ -132,9 +135,10 @@ async fn connections_are_told_with_who_where_and_how_much() {
         tokio::task::yield_now().await;
     };
     assert_eq!((stats.sessions.in_room, stats.sessions.in_lobby, stats.sessions.anonymous), (1, 0, 0));
-    assert_eq!((stats.logins.accepted, stats.logins.denied, stats.logins.latency.count()), (1, 1, 2));
+    assert_eq!((stats.logins.accepted, stats.logins.denied, stats.logins.latency.count()), (2, 1, 3));
     assert_eq!(stats.closes.iter().collect::<Vec<_>>(), [(&CloseReason::Disconnected, &1)]);
-    assert_eq!((stats.packets_in["LoginRequest"].packets, stats.packets_in["Hello"].packets), (2, 2));
+    assert_eq!((stats.packets_in["LoginRequest"].packets, stats.packets_in["Hello"].packets), (3, 2));
+    assert_eq!(stats.packets_out["AnnounceNotify"].packets, 2, "a broadcast counts for each recipient");
     assert_eq!((stats.packets_out["Welcome"].packets, stats.packets_out["RoomUserListNotify"].packets), (2, 1));
     let bytes = |kinds: &std::collections::BTreeMap<_, lobbyd_net::stats::PacketStats>| {
         kinds.values().map(|kind| kind.bytes).sum::<u64>()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lobbyd_core::input::WireFault;
-use lobbyd_core::packet::{ClientPacket, ServerPacket};
+use lobbyd_core::packet::{ClientPacket, Sealed, ServerPacket};
 use lobbyd_net::codec::{decode_client, decode_server, encode_client, encode_server};
 use lobbyd_net::frame::{HEADER_BYTES, next_frame};
 use proptest::collection::vec;
@@ -12,6 +12,7 @@ use proptest::sample::Index;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use crate::cases::{client_vectors, server_vectors};
 use crate::strategies::{client_packet, server_packet};
 use crate::variants;
 use crate::vectors::{client_frame, server_frame};
@@ -215,6 +216,18 @@ fn strategies_make_every_packet() {
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
     assert_eq!(seen(client_packet()), names(variants::names::<ClientPacket<'static>>()));
     assert_eq!(seen(server_packet()), names(variants::names::<ServerPacket>()));
+}
+
+#[test]
+fn names_of_packets_stand_at_their_numbers_on_the_wire() {
+    assert_eq!(ClientPacket::<'static, Sealed>::NAMES, *variants::names::<ClientPacket<'static>>());
+    assert_eq!(ServerPacket::NAMES, *variants::names::<ServerPacket>());
+    for (_, packet) in client_vectors() {
+        assert_eq!(client_frame(&packet)[HEADER_BYTES], packet.number(), "{packet:?}");
+    }
+    for (_, packet) in server_vectors() {
+        assert_eq!(server_frame(&packet)[HEADER_BYTES], packet.number(), "{packet:?}");
+    }
 }
 
 #[test]
