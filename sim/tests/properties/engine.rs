@@ -59,12 +59,29 @@ pub(crate) fn runner(cases: u32, seed: u64) -> TestRunner {
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::XorShift, &bytes))
 }
 
+/// How many searches there are at most until every hard case was reached. One does mostly; seldom a second is needed.
+const SEARCHES_MAX: u64 = 10;
+
 #[test]
 fn engine_does_what_the_model_says() {
     let cases = setting("LOBBYD_CASES", 20_000) as u32;
-    let seed = setting("LOBBYD_SEED", 1);
-    let mut runner = runner(cases, seed);
+    let first = setting("LOBBYD_SEED", 1);
     let reached = RefCell::new(HashSet::new());
+    for seed in (0..SEARCHES_MAX).map(|search| first.wrapping_add(search)) {
+        search(cases, seed, &reached);
+        if missing(&reached).is_empty() {
+            return;
+        }
+    }
+    panic!("no case of {SEARCHES_MAX} times {cases} has reached {:?}", missing(&reached));
+}
+
+fn missing(reached: &RefCell<HashSet<Mark>>) -> Vec<Mark> {
+    required().into_iter().filter(|mark| !reached.borrow().contains(mark)).collect()
+}
+
+fn search(cases: u32, seed: u64, reached: &RefCell<HashSet<Mark>>) {
+    let mut runner = runner(cases, seed);
     // A panic of the engine is caught, told once at the end, and not at each of the attempts to shrink it.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
@@ -85,6 +102,4 @@ fn engine_does_what_the_model_says() {
         ),
         Err(TestError::Abort(reason)) => panic!("the search was broken off: {reason}"),
     }
-    let missing: Vec<_> = required().into_iter().filter(|mark| !reached.borrow().contains(mark)).collect();
-    assert!(missing.is_empty(), "no case of {cases} has reached {missing:?}");
 }
