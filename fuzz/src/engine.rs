@@ -9,8 +9,8 @@ use std::time::Duration;
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::config::{Config, DuplicateLogin, FixedRoom};
-use lobbyd_core::id::{RequestId, RoomNumber, SessionId, Ticket};
-use lobbyd_core::input::{Account, Admin, Input, Verdict, WireFault};
+use lobbyd_core::id::{AskId, RequestId, RoomNumber, SessionId, Ticket};
+use lobbyd_core::input::{Account, Admin, Input, Notice, Verdict, WireFault};
 use lobbyd_core::limits::Rate;
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, PROTOCOL_VERSION, Sealed};
@@ -59,6 +59,8 @@ struct Life {
     now: Instant,
     generations: [u32; SLOTS as usize],
     ledger: Ledger,
+    /// How often the operator has asked.
+    asks: u64,
     /// Every login that the store was asked about.
     asked: Vec<(Ticket, UserName)>,
 }
@@ -89,6 +91,7 @@ impl Life {
             now,
             generations: [0; SLOTS as usize],
             ledger: Ledger::default(),
+            asks: 0,
             asked: Vec::new(),
         }
     }
@@ -235,8 +238,27 @@ impl Life {
                     self.input(Input::Admin(Admin::CloseUser { user }));
                 }
             }
-            0..=127 => self.input(Input::Admin(Admin::Announce { text: RawText(reader.bytes()) })),
+            64..=127 => self.moderate(reader),
+            0..=63 => self.input(Input::Admin(Admin::Announce { text: packets::text(reader) })),
         }
+    }
+
+    /// What the operator gets an answer to.
+    fn moderate(&mut self, reader: &mut Reader<'_>) {
+        self.asks += 1;
+        let (ask, room) = (AskId(self.asks), packets::room(reader));
+        let Ok(user) = packets::user(reader).parse() else {
+            return;
+        };
+        let notice = Notice::Text(RawText(b"hear, hear"));
+        self.input(Input::Admin(match reader.below(4) {
+            0 => Admin::NotifyUser { ask, user, notice },
+            1 => Admin::NotifyRoom { ask, room, notice },
+            2 => Admin::Kick { ask, room, user, ban: reader.flag() },
+            _ => Admin::CleanUpEmptyRooms { ask },
+        }));
+        let is_answer = |action: &&Action| matches!(action, Action::Answer { ask: answered, .. } if *answered == ask);
+        assert_eq!(self.actions.iter().filter(is_answer).count(), 1, "the operator has one answer");
     }
 
     /// Time that does not go as it should.
@@ -407,57 +429,4 @@ fn config(reader: &mut Reader<'_>) -> Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    /// What may be seen of a life, as words.
-    fn words(actions: &Actions, seen: &mut BTreeSet<String>) {
-        for action in actions.iter() {
-            let text = format!("{action:?}");
-            seen.extend(text.split(|letter: char| !letter.is_alphanumeric()).map(str::to_owned));
-        }
-    }
-
-    #[test]
-    fn seeds_and_lives_by_chance_reach_everything() {
-        let mut seen = BTreeSet::new();
-        let mut random = 1_u64;
-        let mut look = |bytes: &[u8]| {
-            let mut reader = Reader::new(bytes);
-            let mut life = Life::new(&mut reader, Some(Model::new));
-            while !reader.is_empty() {
-                life.operation(&mut reader);
-                words(&life.actions, &mut seen);
-            }
-            life.end();
-        };
-        let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds/engine");
-        for seed in std::fs::read_dir(seeds).expect("a folder") {
-            look(&std::fs::read(seed.expect("a file").path()).expect("a file"));
-        }
-        for _ in 0..300 {
-            let mut next = || {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (random >> 56) as u8
-            };
-            // High bytes are what ends lives: half of them are made low, so that some live long.
-            let bytes: Vec<u8> = (0..3_000).map(|_| if next() < 128 { next() } else { next() % 216 }).collect();
-            look(&bytes);
-        }
-        let wanted = "Welcome Ping Pong GoAway Closing LoginResponse LogoutResponse RoomListResponse RoomCreateResponse \
-                      RoomEnterResponse RoomLeaveResponse RoomChatResponse DirectMessageResponse KickResponse \
-                      RoomNewUserNotify RoomLeaveUserNotify RoomUserListNotify RoomChatNotify DirectMessageNotify Kicked \
-                      AnnounceNotify VerifyLogin ReleasePresence Online \
-                      Flooding NotLoggedIn AlreadyLoggedIn LoginPending LoginCancelled LoginDenied AlreadyOnline \
-                      TooManyAttempts ServerFull StoreUnavailable Draining NameInvalid NotInLobby NotInRoom RoomUnknown \
-                      RoomPasswordWrong RoomPasswordAttempts RoomFull RoomBanned RoomLimit RoomRate RoomsFull \
-                      CapacityInvalid TitleInvalid TextEmpty TextTooLong TextInvalid NotAllowed UserUnknown BansFull \
-                      AddressFull ConnectRate VersionUnsupported HelloExpected HelloRepeated FrameEmpty FrameTooLong \
-                      PacketUnknown PacketMalformed LoginTimeout LoginAttempts Silent SlowConsumer Superseded \
-                      OperatorClosed Stopped";
-        let missed: Vec<_> = wanted.split(' ').filter(|word| !word.is_empty() && !seen.contains(*word)).collect();
-        assert!(missed.is_empty(), "never reached: {missed:?}");
-    }
-}
+mod tests;

@@ -1,9 +1,11 @@
 //! Packets that bytes choose: every kind, and every value a field can have.
 
+use lobbyd_core::command::CommandName;
+use lobbyd_core::data::{Data, RawBytes};
 use lobbyd_core::id::{RequestId, RoomNumber, UserId};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{
-    ClientPacket, Code, List, RoomChange, RoomEntered, RoomPage, RoomSummary, Secret, ServerPacket, User,
+    ClientPacket, Code, CommandReply, List, RoomChange, RoomEntered, RoomPage, RoomSummary, Secret, ServerPacket, User,
 };
 use lobbyd_core::text::{RawText, Text};
 use serde::de::DeserializeOwned;
@@ -14,7 +16,7 @@ use crate::reader::Reader;
 
 /// Any packet of a client.
 pub(crate) fn client_packet<'a>(reader: &mut Reader<'a>) -> ClientPacket<'a> {
-    let kind = reader.below(12);
+    let kind = reader.below(13);
     let request = RequestId(reader.number());
     match kind {
         0 => ClientPacket::Hello { version: request.0, client: RawText(reader.bytes()) },
@@ -35,13 +37,19 @@ pub(crate) fn client_packet<'a>(reader: &mut Reader<'a>) -> ClientPacket<'a> {
         10 => {
             ClientPacket::DirectMessageRequest { request, user: RawText(reader.bytes()), text: RawText(reader.bytes()) }
         }
-        _ => ClientPacket::KickRequest { request, room: room(reader), user: user_id(reader), ban: reader.flag() },
+        11 => ClientPacket::KickRequest { request, room: room(reader), user: user_id(reader), ban: reader.flag() },
+        _ => ClientPacket::CustomCommand {
+            request,
+            command_type: RawText(reader.bytes()),
+            parameters: RawBytes(reader.bytes()),
+            timestamp: reader.long_number(),
+        },
     }
 }
 
 /// Any packet of a server.
 pub(crate) fn server_packet(reader: &mut Reader<'_>) -> ServerPacket {
-    let kind = reader.below(21);
+    let kind = reader.below(24);
     match kind {
         0 => ServerPacket::Welcome {
             version_min: reader.number(),
@@ -64,7 +72,14 @@ pub(crate) fn server_packet(reader: &mut Reader<'_>) -> ServerPacket {
             by: option(reader, user_id),
             banned: reader.flag(),
         },
-        _ => ServerPacket::AnnounceNotify { text: text(reader) },
+        20 => ServerPacket::AnnounceNotify { text: text(reader) },
+        21 => ServerPacket::CustomResponse {
+            request: RequestId(reader.number()),
+            command_type: option(reader, command_name),
+            result: result(reader, |reader| Box::new(reply(reader))),
+        },
+        22 => ServerPacket::CustomNotify { command_type: command_name(reader), data: Data::new(reader.bytes()) },
+        _ => ServerPacket::NoticeNotify { room: option(reader, room), text: text(reader) },
     }
 }
 
@@ -153,6 +168,14 @@ fn name(reader: &mut Reader<'_>) -> UserName {
     UserName::parse(RawText(&name)).expect("it is made of what is allowed")
 }
 
+fn command_name(reader: &mut Reader<'_>) -> CommandName {
+    CommandName::parse(RawText(name(reader).as_str().as_bytes())).expect("it has the form of a user's name")
+}
+
+fn reply(reader: &mut Reader<'_>) -> CommandReply {
+    CommandReply { success: reader.flag(), data: Data::new(reader.bytes()), error_message: option(reader, text) }
+}
+
 fn user(reader: &mut Reader<'_>) -> User {
     User { id: user_id(reader), name: name(reader), nickname: option(reader, text) }
 }
@@ -177,4 +200,26 @@ fn entered(reader: &mut Reader<'_>) -> RoomEntered {
 
 fn change(reader: &mut Reader<'_>) -> RoomChange {
     RoomChange { room: room(reader), sequence: reader.long_number() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::mem::discriminant;
+
+    use super::*;
+    use crate::page;
+
+    /// How many kinds of packets first bytes make.
+    fn kinds<P>(packet: impl Fn(&mut Reader<'_>) -> P, kind: impl Fn(&P) -> String) -> usize {
+        let seen: BTreeSet<_> = (0..=u8::MAX).map(|byte| kind(&packet(&mut Reader::new(&[byte])))).collect();
+        seen.len()
+    }
+
+    #[test]
+    fn every_packet_of_the_page_is_made() {
+        let client = kinds(|reader| format!("{:?}", discriminant(&client_packet(reader))), |kind| kind.clone());
+        let server = kinds(server_packet, |packet| format!("{:?}", discriminant(packet)));
+        assert_eq!((client, server), (page::client().packets(), page::server().packets()));
+    }
 }

@@ -71,6 +71,12 @@ impl Vocabulary {
         Self { packets }
     }
 
+    /// How many packets there are.
+    #[cfg(test)]
+    pub(crate) fn packets(&self) -> usize {
+        self.packets.len()
+    }
+
     /// Whether the page says that a frame's payload is a packet.
     pub(crate) fn judge(&self, payload: &[u8]) -> Result<(), WireFault> {
         let mut rest = payload;

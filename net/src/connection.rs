@@ -141,7 +141,7 @@ impl<S> Connections<S> {
     }
 
     /// The connections in that slot and later ones.
-    pub(crate) fn at_or_behind(&self, index: u32) -> impl Iterator<Item = &Connection<S>> {
+    pub(crate) fn starting_at(&self, index: u32) -> impl Iterator<Item = &Connection<S>> {
         let slots = self.slots.get(index as usize..).unwrap_or_default();
         slots.iter().filter_map(|slot| slot.connection.as_ref())
     }

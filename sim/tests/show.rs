@@ -307,6 +307,7 @@ fn lobbyd_sim(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lobbyd-sim"))
         .args(arguments)
         .current_dir(folder)
+        .env_remove("LOBBYD_SEED")
         .output()
         .expect("the program is built")
 }

@@ -1,6 +1,7 @@
 //! `lobbyd bench` measures what is there: every scenario runs, everything that is said is received once and in order.
 //! How fast is no test's business.
 
+use std::ops::ControlFlow;
 use std::process::Command;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ fn quick(scenario: Scenario) -> Options {
 /// Runs it; fails if anything was lost, out of order, or failed.
 #[track_caller]
 fn run_fine(options: &Options) -> Report {
-    let report = run(options, |_| {}).expect("it can be run");
+    let report = run(options, |_| ControlFlow::Continue(())).expect("it can be run");
     assert!(report.is_fine(), "{}", text(&report));
     report
 }
@@ -99,7 +100,14 @@ fn servers_are_compared_in_every_round() {
     let floor = Target::Floor { program: PROGRAM.into() };
     let options = Options { targets: vec![lobbyd(), floor, Target::Redis], rounds: 3, ..quick(Scenario::Saturation) };
     let mut steps = Vec::new();
-    let report = run(&options, |progress| steps.push(progress.step.clone())).unwrap();
+    let report = run(&options, |progress| {
+        steps.push(progress.step.clone());
+        ControlFlow::Continue(())
+    });
+    let report = report.unwrap();
+    // Each is told before and after.
+    steps.dedup();
+    assert_eq!(steps.len(), 9, "{steps:?}");
     assert_eq!(report.scenarios[0].warnings(), Vec::<String>::new());
     for target in &report.scenarios[0].targets {
         assert_eq!(target.rounds.len(), 3, "{}", text(&report));
@@ -109,6 +117,16 @@ fn servers_are_compared_in_every_round() {
     // Whoever is first in one round is last in another.
     assert!(steps[0].contains("against lobbyd") && steps[3].contains("against floor"), "{steps:?}");
     assert!(html(&report).contains("</svg>"));
+}
+
+#[test]
+fn a_bench_that_is_ended_keeps_what_it_has_measured() {
+    let options = Options { rounds: 3, ..quick(Scenario::Paced) };
+    let report = run(&options, |progress| match progress.done {
+        0 | 1 => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    });
+    assert_eq!(report.unwrap().scenarios[0].targets[0].rounds.len(), 1);
 }
 
 #[test]
@@ -133,7 +151,7 @@ fn a_server_that_runs_already_can_be_driven() {
     assert!(!only(&report).figures.contains_key(&Figure::MicrosecondsPerDelivery));
 
     let wrong = Options { secret: "another".to_owned(), ..options };
-    let report = run(&wrong, |_| {}).unwrap();
+    let report = run(&wrong, |_| ControlFlow::Continue(())).unwrap();
     assert!(!report.is_fine());
     let warnings = report.scenarios[0].warnings().join("");
     assert!(warnings.contains("a login is refused"), "{warnings}");

@@ -1,5 +1,6 @@
 //! What clients say to the engine: packets of a small world, so that they often meet.
 
+use lobbyd_core::data::RawBytes;
 use lobbyd_core::id::{RequestId, RoomNumber, UserId};
 use lobbyd_core::packet::{ClientPacket, PROTOCOL_VERSION, Sealed};
 use lobbyd_core::text::RawText;
@@ -30,7 +31,13 @@ pub(super) fn packet<'a>(reader: &mut Reader<'a>, last_login: u64) -> ClientPack
         166..=180 => ClientPacket::RoomLeaveRequest { request, room: room(reader) },
         181..=210 => ClientPacket::RoomChatRequest { request, room: room(reader), text: text(reader) },
         211..=225 => ClientPacket::DirectMessageRequest { request, user: user(reader).into(), text: text(reader) },
-        226..=255 => ClientPacket::KickRequest {
+        226..=230 => ClientPacket::CustomCommand {
+            request,
+            command_type: user(reader).into(),
+            parameters: RawBytes(reader.bytes()),
+            timestamp: reader.long_number(),
+        },
+        231..=255 => ClientPacket::KickRequest {
             request,
             room: RoomNumber([1, 4, 4, 5][usize::from(reader.below(4))]),
             user: UserId(last_login.wrapping_sub(u64::from(reader.below(5)))),
@@ -44,7 +51,7 @@ pub(super) fn user(reader: &mut Reader<'_>) -> &'static str {
     reader.choose(&USERS)
 }
 
-fn room(reader: &mut Reader<'_>) -> RoomNumber {
+pub(super) fn room(reader: &mut Reader<'_>) -> RoomNumber {
     match reader.byte() {
         255 => RoomNumber(reader.number()),
         small => RoomNumber([1, 1, 1, 4, 4, 4, 3, 5][usize::from(small % 8)]),
@@ -58,7 +65,7 @@ fn password(reader: &mut Reader<'_>) -> Option<Sealed> {
     }
 }
 
-fn text<'a>(reader: &mut Reader<'a>) -> RawText<'a> {
+pub(super) fn text<'a>(reader: &mut Reader<'a>) -> RawText<'a> {
     match reader.below(8) {
         0..=3 => "hi".into(),
         4 => "caf\u{e9}\n\u{2615}".into(),

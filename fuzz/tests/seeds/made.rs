@@ -136,7 +136,7 @@ fn in_reads(reads: &[u8], stream: &[u8]) -> Vec<u8> {
 
 /// A packet of each kind: whose it is, its number, and fields that are all alike.
 fn packets() -> Vec<(String, Vec<u8>)> {
-    let sides = [("client", 0, 12), ("server", 1, 21)];
+    let sides = [("client", 0, 13), ("server", 1, 24)];
     let kinds = sides.into_iter().flat_map(|(name, side, count)| (0..count).map(move |kind| (name, side, kind)));
     let seed = |(name, side, kind): (&str, u8, u8)| {
         let fields: Vec<u8> = (0..24).map(|place| [3, b'a', 1, 255, 0, 2][(place + usize::from(kind)) % 6]).collect();
@@ -171,7 +171,7 @@ fn lives() -> Vec<(String, Vec<u8>)> {
     let administrator = 3;
     let enter = |slot| [45, slot, 111, 0, 0, 0];
     // Whom: counted back from the last login.
-    let ban = |slot, back| [45, slot, 230, 0, 0, back, 1];
+    let ban = |slot, back| [45, slot, 240, 0, 0, back, 1];
     let say = |slot| [45, slot, 190, 0, 0, 0];
     let snapshot = [222];
     let banned: Vec<u8> = [

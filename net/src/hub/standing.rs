@@ -51,7 +51,7 @@ impl<S: Stream> Hub<S> {
     /// Up to `limit` connections, those of `from` and later slots, and the slot at which the next ones begin.
     pub(crate) fn connection_page(&self, from: u32, limit: usize) -> (Vec<ConnectionStats>, Option<u32>) {
         let now = self.now();
-        let mut connections = self.connections.at_or_behind(from);
+        let mut connections = self.connections.starting_at(from);
         let page = connections.by_ref().take(limit).map(|connection| self.connection_stats(connection, now)).collect();
         (page, connections.next().map(|connection| connection.session.index))
     }

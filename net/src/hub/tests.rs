@@ -3,6 +3,7 @@ use std::cell::Cell;
 use lobbyd_core::config::Config;
 use lobbyd_core::input::{Account, Admin, WireFault};
 use lobbyd_core::packet::ServerPacket;
+use lobbyd_core::text::Text;
 use tokio::sync::oneshot;
 
 use super::writing::{CLOSING_BYTES, WRITES_PER_TURN};
@@ -126,6 +127,22 @@ fn system_lane_has_its_turn_between_the_writes_of_a_large_batch() {
     let then = report.try_recv().unwrap().traffic.bytes_out;
     assert_eq!(then, sum(&bytes[..WRITES_PER_TURN as usize]));
     assert_eq!(hub.traffic.bytes_out, sum(&bytes), "all are written in the end");
+}
+
+#[test]
+fn client_that_reads_is_not_slow_however_much_is_said_before_the_flusher_comes() {
+    let (hub, sent) = (hub(Config::default()), Rc::default());
+    let session = accept(&hub, &sent);
+    let mut hub = hub.borrow_mut();
+    hub.outbox_bytes_max = 2_000;
+    let packet = ServerPacket::AnnounceNotify { text: Text::new(&"x".repeat(900)) };
+    for _ in 0..100 {
+        hub.broadcast(&[session], &packet);
+    }
+    let connection = hub.connections.get_mut(session).unwrap();
+    assert!(!connection.is_overflowed);
+    let waiting = connection.outbox.len();
+    assert!(hub.traffic.bytes_out > 80_000 && waiting <= 2_000, "{waiting} wait");
 }
 
 #[test]

@@ -76,6 +76,7 @@ impl<S: Stream> Hub<S> {
 
     /// Appends a frame to an outbox, if it takes one.
     fn put(&mut self, to: SessionId, is_farewell: bool, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.relieve(to);
         let Some(connection) = self.connections.get_mut(to) else {
             return false;
         };
@@ -100,6 +101,15 @@ impl<S: Stream> Hub<S> {
             }
         }
         false
+    }
+
+    /// Writes an outbox that is half full before the flusher comes: many who talk within one round of turns would else
+    /// fill the outbox of a client that reads whatever it is given. An outbox holds two frames at least.
+    fn relieve(&mut self, session: SessionId) {
+        let is_half_full = |connection: &&mut Connection<S>| connection.outbox.len() > self.outbox_bytes_max / 2;
+        if self.connections.get_mut(session).filter(is_half_full).is_some_and(|connection| !connection.is_blocked) {
+            self.flush(session);
+        }
     }
 
     /// A silent client is asked for a sign of life.

@@ -49,7 +49,8 @@ pub fn serve() -> anyhow::Result<()> {
                 continue;
             }
             let index = event.token().0;
-            if event.is_writable() {
+            // Every event of a socket that has room says so. To write at each would be to coalesce nothing.
+            if event.is_writable() && floor.is_blocked(index) {
                 floor.flush(index);
             }
             if event.is_readable() {
@@ -82,6 +83,8 @@ struct Client {
     /// The begin of a frame that has not arrived in full.
     carry: Vec<u8>,
     is_dirty: bool,
+    /// The socket took less than there was.
+    is_blocked: bool,
 }
 
 impl Floor {
@@ -113,7 +116,8 @@ impl Floor {
                 self.clients.len() - 1
             });
             self.poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-            let client = Client { stream, room: None, outbox: Vec::new(), carry: Vec::new(), is_dirty: false };
+            let (outbox, carry) = (Vec::new(), Vec::new());
+            let client = Client { stream, room: None, outbox, carry, is_dirty: false, is_blocked: false };
             self.clients[index] = Some(client);
         }
     }
@@ -235,6 +239,10 @@ impl Floor {
         self.dirty = dirty;
     }
 
+    fn is_blocked(&self, index: usize) -> bool {
+        self.clients[index].as_ref().is_some_and(|client| client.is_blocked)
+    }
+
     fn flush(&mut self, index: usize) {
         let Some(client) = &mut self.clients[index] else {
             return;
@@ -244,6 +252,7 @@ impl Floor {
         }
         match client.stream.write(&client.outbox) {
             Ok(count) if count == client.outbox.len() => {
+                client.is_blocked = false;
                 let mut buffer = std::mem::take(&mut client.outbox);
                 if self.spare.len() < SPARE_BUFFERS {
                     buffer.clear();
@@ -255,6 +264,7 @@ impl Floor {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(_) => return self.remove(index),
         }
+        client.is_blocked = true;
         if client.outbox.len() > OUTBOX_BYTES_MAX {
             self.remove(index);
         }

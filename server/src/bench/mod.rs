@@ -31,6 +31,8 @@ mod svg;
 mod target;
 mod text;
 
+use std::ops::ControlFlow;
+
 use anyhow::ensure;
 
 pub use self::figure::Figure;
@@ -64,13 +66,14 @@ pub struct Progress {
     pub all: usize,
 }
 
-/// Runs a bench: every scenario, in each round against every server. `watch` is told before each measurement.
+/// Runs a bench: every scenario, in each round against every server. `watch` is told before and after each measurement,
+/// and may end the bench: the report then has what was measured before that one.
 ///
 /// A server that fails does not end the bench: its measurement says why.
 ///
 /// # Errors
 /// When there is nothing to do, or this process may not open as many files as the load has connections.
-pub fn run(options: &Options, mut watch: impl FnMut(&Progress)) -> anyhow::Result<Report> {
+pub fn run(options: &Options, mut watch: impl FnMut(&Progress) -> ControlFlow<()>) -> anyhow::Result<Report> {
     ensure!(!options.targets.is_empty() && !options.scenarios.is_empty(), "there is nothing to measure");
     ensure!(options.rounds > 0 && !options.duration.is_zero(), "a bench takes one round and some time at least");
     for scenario in &options.scenarios {
@@ -93,16 +96,21 @@ pub fn run(options: &Options, mut watch: impl FnMut(&Progress)) -> anyhow::Resul
                 let index = (round + turn) % options.targets.len();
                 let target = &options.targets[index];
                 let step = format!("{} against {target}, round {} of {rounds}", scenario.name(), round + 1);
-                watch(&Progress { step, done, all });
-                done += 1;
+                if watch(&Progress { step: step.clone(), done, all }).is_break() {
+                    return Ok(report);
+                }
                 let outcome = match scenario.unfit(target) {
                     Some(reason) => Err(format!("not measured: {reason}")),
                     None => measure(*scenario, target, options, processors).map_err(|error| format!("{error:#}")),
                 };
+                done += 1;
+                // Whoever ends a bench by a signal may have ended the server with it.
+                if watch(&Progress { step, done, all }).is_break() {
+                    return Ok(report);
+                }
                 report.add(place, index, outcome);
             }
         }
     }
-    watch(&Progress { step: "done".to_owned(), done, all });
     Ok(report)
 }

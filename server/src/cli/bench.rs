@@ -3,13 +3,17 @@
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Exit;
 use super::output::print;
@@ -159,12 +163,19 @@ fn options(arguments: BenchArguments) -> anyhow::Result<Options> {
     })
 }
 
-/// Runs it, with a bar on a terminal and with lines elsewhere, both on standard error.
+/// Runs it, with a bar on a terminal and with lines elsewhere, both on standard error. A signal ends it early.
 fn watched(options: &Options) -> anyhow::Result<Report> {
+    let stop = stop_on_signal()?;
+    let flow = || if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     if !io::stderr().is_terminal() {
+        let mut told = String::new();
         return bench::run(options, |progress| {
             let Progress { step, done, all } = progress;
-            let _ = writeln!(io::stderr(), "[{done}/{all}] {step}");
+            if *step != told {
+                step.clone_into(&mut told);
+                let _ = writeln!(io::stderr(), "[{}/{all}] {step}", done + 1);
+            }
+            flow()
         });
     }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}").context("the bar has no shape")?;
@@ -173,9 +184,37 @@ fn watched(options: &Options) -> anyhow::Result<Report> {
         bar.set_length(progress.all as u64);
         bar.set_position(progress.done as u64);
         bar.set_message(progress.step.clone());
+        flow()
     });
     bar.finish_and_clear();
     report
+}
+
+/// What SIGINT and SIGTERM set: the bench then ends after the measurement that is under way, so that its server is ended,
+/// too, and reports what it has. A second signal ends the program at once.
+fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let set = stop.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = runtime.context("the runtime for signals cannot be started")?;
+    let signals = runtime
+        .block_on(async { Ok::<_, io::Error>((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)) });
+    let (mut interrupt, mut terminate) = signals.context("the signals that end a bench cannot be received")?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                if set.swap(true, Ordering::Relaxed) {
+                    std::process::exit(1);
+                }
+                let _ = writeln!(io::stderr(), "stopping after this measurement; a second signal stops at once");
+            }
+        });
+    });
+    Ok(stop)
 }
 
 fn scenarios() -> impl TypedValueParser<Value = Scenario> {

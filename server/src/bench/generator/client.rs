@@ -74,6 +74,8 @@ pub(super) struct Client {
     /// What is to be written.
     pub(super) outbox: Vec<u8>,
     pub(super) is_dirty: bool,
+    /// The socket took less than there was: to be written on when it has room.
+    pub(super) is_blocked: bool,
     /// The begin of a unit that has not arrived in full.
     pub(super) carry: Vec<u8>,
     /// The number of its next message.
@@ -99,6 +101,7 @@ impl Client {
             stream: None,
             outbox: Vec::new(),
             is_dirty: false,
+            is_blocked: false,
             carry: Vec::new(),
             sent: 0,
             expected: Vec::new(),
@@ -149,6 +152,7 @@ impl Client {
         self.stage = Stage::Absent;
         self.stream = None;
         self.outbox.clear();
+        self.is_blocked = false;
         self.carry.clear();
     }
 
@@ -166,12 +170,16 @@ impl Client {
         let Some(stream) = &mut self.stream else {
             return Ok(());
         };
+        self.is_blocked = false;
         while !self.outbox.is_empty() {
             match stream.write(&self.outbox) {
                 Ok(0) => bail!("the connection takes no bytes"),
                 Ok(count) if count == self.outbox.len() => self.outbox.clear(),
                 Ok(count) => drop(self.outbox.drain(..count)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_blocked = true;
+                    return Ok(());
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // What the server has said before it closed is read by whoever reads, and tells more.
                 Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {

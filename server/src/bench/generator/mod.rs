@@ -29,8 +29,6 @@ use super::stamp::{Stamp, blank_text};
 const SCRATCH_BYTES: usize = 256 * 1024;
 /// Events taken from the kernel in one round.
 const EVENTS: usize = 1024;
-/// Clients that connect and log in at the same time, so that no server's queue of connects overflows.
-const OPENING_MAX: usize = 32;
 /// No progress for so long, while clients come in, is a failure.
 const JOIN_PATIENCE: Duration = Duration::from_secs(20);
 /// What is still under way at the end is waited for until nothing has come for so long.
@@ -102,7 +100,7 @@ impl<P: Protocol> Generator<P> {
         }
         let (mut progress, mut progress_at) = (self.settled, Instant::now());
         while self.settled < count {
-            while next < count && next - self.settled < OPENING_MAX {
+            while next < count && next - self.settled < P::OPENING_MAX {
                 self.connect(next)?;
                 next += 1;
             }
@@ -252,7 +250,7 @@ impl<P: Protocol> Generator<P> {
             if !P::GREETS {
                 self.done(index, None)?;
             }
-        } else if event.is_writable() && !self.clients[index].outbox.is_empty() {
+        } else if event.is_writable() && self.clients[index].is_blocked {
             self.clients[index].flush()?;
         }
         if self.clients[index].reads() && (event.is_readable() || event.is_read_closed()) {

@@ -10,6 +10,8 @@ impl Protocol for Irc {
     const LOGS_IN: bool = false;
     const TAKEN: Taken = Taken::Witness;
     const ECHOES: bool = false;
+    // InspIRCd lets those in who have come only once a second: more at a time, or thousands take minutes.
+    const OPENING_MAX: usize = 500;
 
     fn next<'a>(&self, who: Who<'_>, bytes: &'a [u8]) -> Result<Unit<'a>, String> {
         let Some((line, end)) = line(bytes) else {

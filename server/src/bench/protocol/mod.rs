@@ -71,6 +71,8 @@ pub(crate) trait Protocol {
     const TAKEN: Taken;
     /// Whether a sender hears its own messages.
     const ECHOES: bool;
+    /// Clients that connect and log in at the same time: few, so that no server's queue of connects or logins overflows.
+    const OPENING_MAX: usize = 32;
 
     /// Cuts the unit at the front of `bytes`.
     fn next<'a>(&self, who: Who<'_>, bytes: &'a [u8]) -> Result<Unit<'a>, String>;
