@@ -50,7 +50,8 @@ impl Lane {
     }
 }
 
-/// How one lane stands. What is counted: inputs (system), packets (user), steps of housekeeping (background).
+/// How one lane stands. What is counted: inputs (system), packets (user), steps of housekeeping and of
+/// scheduled futures (background).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneReport {
     /// What waits now. System: inputs and woken errands. User: connections that have used up their budget and have a

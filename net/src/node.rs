@@ -225,9 +225,9 @@ impl NodeHandle {
     /// Runs a future on the node's thread and gives what it gives. It runs on when nobody waits for it any more, and ends
     /// with the node.
     ///
-    /// In [`Lane::System`] it is ahead of all packets whenever it can go on, in [`Lane::User`] it takes turns with the
-    /// connections, and in [`Lane::Background`] it only goes on while neither has anything waiting. Everybody waits
-    /// while it computes: what blocks or computes for long belongs on another thread.
+    /// In [`Lane::System`] it goes on at the beginning of the next turn, ahead of its packets; in [`Lane::User`] it takes
+    /// turns with the connections; in [`Lane::Background`] it only goes on while neither has anything waiting. Everybody
+    /// waits while it computes: what blocks or computes for long belongs on another thread.
     ///
     /// # Errors
     /// When the node has stopped, and when the future panics.

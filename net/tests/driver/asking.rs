@@ -1,12 +1,14 @@
 //! What a handle asks for: answered between the inputs of clients, and with a clear error after the end.
 
+use std::time::Duration;
+
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::packet::{Code, ServerPacket};
 use lobbyd_net::node::Stopped;
 use lobbyd_net::{AskError, Message};
 use tokio::task::LocalSet;
 
-use crate::memory::{Client, World, settle};
+use crate::memory::{Client, Gate, World, settle};
 
 #[tokio::test(start_paused = true)]
 async fn handle_speaks_to_users_and_looks_at_rooms() {
@@ -50,6 +52,48 @@ async fn handle_speaks_to_users_and_looks_at_rooms() {
             world.running.await.unwrap();
             assert_eq!(handle.notify_user(ada, "hello".into()).await, Err(AskError::Stopped(Stopped)));
             assert_eq!(handle.room_status(RoomNumber(9)).await, Err(Stopped));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_tell_since_when_they_are_there_and_silent() {
+    LocalSet::new()
+        .run_until(async {
+            let world = World::start(None);
+            let gate = Gate::default();
+            world.connect(Client::new("talker").with_flood(&gate, 1));
+            world.connect(Client::new("listener"));
+            settle().await;
+            tokio::time::advance(Duration::from_secs(5)).await;
+            gate.open();
+            settle().await;
+            tokio::time::advance(Duration::from_secs(2)).await;
+
+            let connections = world.handle.connection_stats().await.unwrap();
+            let times: Vec<_> = connections.iter().map(|one| (one.connected.as_secs(), one.idle.as_secs())).collect();
+            assert_eq!(times, [(7, 2), (7, 7)]);
+            assert_eq!(connections.iter().map(|one| one.packets_in).collect::<Vec<_>>(), [2, 1]);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_are_told_in_pieces_and_all_of_them() {
+    LocalSet::new()
+        .run_until(async {
+            let world = World::start(None);
+            for _ in 0..300 {
+                world.connect(Client::new("one of many"));
+            }
+            while world.handle.report().await.unwrap().counts.sessions < 300 {
+                settle().await;
+            }
+            let before = world.handle.report().await.unwrap().lanes.system.handled;
+            let slots = world.handle.connection_stats().await.unwrap().into_iter().map(|one| one.session.index);
+            assert_eq!(slots.collect::<Vec<_>>(), (0..300).collect::<Vec<_>>());
+            // Three pieces, and the question for this report.
+            assert_eq!(world.handle.report().await.unwrap().lanes.system.handled - before, 4);
         })
         .await;
 }

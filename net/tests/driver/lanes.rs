@@ -98,6 +98,39 @@ async fn command_is_handled_before_the_packets_of_the_next_connection() {
         .await;
 }
 
+/// The most packets that a connection hands in in one turn.
+const BUDGET: u64 = 64;
+
+/// Has a scheduled future stop the node while the first of four floods is read, and says how many packets of the floods
+/// were answered before.
+async fn answered_before_a_scheduled_future(lane: Lane) -> u64 {
+    let world = World::start(None);
+    let handle = world.handle.clone();
+    let then = move || {
+        let stops = handle.clone();
+        let scheduled = handle.schedule(lane, async move { stops.stop().await });
+        // Given up as soon as it is on its way: it goes on.
+        assert!(begin(scheduled).is_pending());
+    };
+    let sent = world.flood(then).await;
+    let pongs = sent.iter().filter(|line| line.contains("Pong"));
+    pongs.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn scheduled_futures_have_the_turns_of_their_lanes() {
+    LocalSet::new()
+        .run_until(async {
+            // The first budget passes while it is scheduled. The future begins at the next turn, after which that
+            // turn's budget passes; its own command is taken up at the one behind that.
+            assert_eq!(answered_before_a_scheduled_future(Lane::System).await, 3 * BUDGET);
+            // All who were ready have their turn before, and one before the command.
+            assert_eq!(answered_before_a_scheduled_future(Lane::User).await, 5 * BUDGET);
+            assert_eq!(answered_before_a_scheduled_future(Lane::Background).await, 4 * PINGS);
+        })
+        .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn connect_is_handled_before_the_packets_of_the_next_connection() {
     LocalSet::new()
