@@ -92,7 +92,7 @@ fn nothing_is_left_where_nothing_is_needed() {
 #[test]
 fn values_come_down_to_their_limits() {
     let advances = |scenario: &Scenario| {
-        has(scenario, |event| matches!(event, Event::Advance(time) if *time >= std::time::Duration::from_secs(31)))
+        has(scenario, |event| matches!(event, Event::Advance(time) if *time >= Duration::from_secs(31)))
     };
     assert_eq!(left(TOWN, advances), "advance 31s");
 }
