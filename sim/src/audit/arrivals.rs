@@ -93,7 +93,7 @@ impl Auditor {
             ServerPacket::Welcome { .. } => self.connections[index].phase = Phase::Welcomed,
             ServerPacket::Ping { .. } => self.marks.reach(Mark::Pinged),
             ServerPacket::Pong { nonce } => self.pong(index, *nonce)?,
-            ServerPacket::GoAway { .. } => self.marks.reach(Mark::GoneAway),
+            ServerPacket::GoAway { after_ms } => self.told_to_go(index, *after_ms)?,
             ServerPacket::Closing { reason } => self.farewell(index, *reason),
             ServerPacket::LoginResponse { request, result } => self.login_response(at, index, *request, result)?,
             ServerPacket::LogoutResponse { request, result } => {

@@ -18,6 +18,7 @@
 
 mod arrivals;
 mod connection;
+mod dispersal;
 mod disturbances;
 mod membership;
 mod quiet;
@@ -33,6 +34,7 @@ use lobbyd_core::config::DuplicateLogin;
 use lobbyd_core::id::RoomNumber;
 
 use self::connection::{Connection, Phase};
+use self::dispersal::Dispersal;
 use self::disturbances::Disturbances;
 use self::rooms::Rooms;
 use self::whispers::Whispers;
@@ -55,6 +57,8 @@ pub enum Invariant {
     Texts,
     /// A user is online once, unless the policy allows more.
     OneSession,
+    /// A drain tells each connection a moment of its own to go, within its time.
+    Dispersal,
 }
 
 impl fmt::Display for Invariant {
@@ -66,6 +70,7 @@ impl fmt::Display for Invariant {
             Self::Membership => "notifies rebuild exactly the membership",
             Self::Texts => "what arrives was said, once and unaltered",
             Self::OneSession => "a user is online once",
+            Self::Dispersal => "who has to go is told a moment of its own, within the drain's time",
         })
     }
 }
@@ -126,6 +131,8 @@ struct Daemon {
     life: u32,
     /// Until when its process does not run.
     stalled_until: Duration,
+    /// What its drains have told.
+    dispersal: Dispersal,
     /// Whether somebody there has sent bytes as they are, or may have been taken by one life or the next.
     is_wild: bool,
 }
@@ -146,8 +153,13 @@ impl Auditor {
         let usual = Setup::default().daemons;
         // As the layers do it.
         let daemons = if setup.daemons.is_empty() { &usual } else { &setup.daemons };
-        let daemon =
-            |name: &String| Daemon { name: name.clone(), life: 0, stalled_until: Duration::ZERO, is_wild: false };
+        let daemon = |name: &String| Daemon {
+            name: name.clone(),
+            life: 0,
+            stalled_until: Duration::ZERO,
+            dispersal: Dispersal::default(),
+            is_wild: false,
+        };
         Self {
             rules: Rules {
                 duplicate_login: config.duplicate_login,
@@ -250,7 +262,10 @@ impl Auditor {
             }
             Fault::Crash { daemon } => self.ended(daemon, true),
             Fault::Restart { daemon } => self.ended(daemon, false),
-            Fault::Drain { daemon, within: _ } => {
+            Fault::Drain { daemon, within } => {
+                if let Some(daemon) = self.daemons.iter_mut().find(|known| known.name == *daemon) {
+                    daemon.dispersal.begin(*within);
+                }
                 if self.current().any(|index| self.waits_for_login_at(index, daemon)) {
                     self.marks.reach(Mark::DrainDuringLogin);
                 }
@@ -285,6 +300,7 @@ impl Auditor {
             self.marks.reach(Mark::CrashWhileOnline);
         }
         self.daemons[daemon].life += 1;
+        self.daemons[daemon].dispersal.begin_anew();
         for connection in self.connections.iter_mut().filter(here) {
             connection.is_impaired = true;
             if connection.phase == Phase::Dialled {

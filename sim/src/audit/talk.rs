@@ -107,6 +107,18 @@ impl Auditor {
         said.map(|heard_at| *heard_at = Some(sequence)).is_some()
     }
 
+    /// Whether the same words were said once more on this connection, and so are what was heard as `sequence`: they
+    /// were not heard yet, or in place of those that are answered now, which are change `answered`.
+    fn hands_on(&mut self, index: usize, room: RoomNumber, text: &[u8], sequence: u64, answered: Option<u64>) -> bool {
+        let same = self.connections[index].requests.waiting_mut().filter_map(|request| {
+            let Asked::RoomChat { room: in_room, text: said, heard_at } = &mut request.asked else { return None };
+            let is_free = heard_at.is_none() || *heard_at == answered;
+            (*in_room == room && is_free && said == text).then_some(heard_at)
+        });
+        // What was heard in its place goes first.
+        same.max_by_key(|heard_at| heard_at.is_some()).map(|heard_at| *heard_at = Some(sequence)).is_some()
+    }
+
     pub(super) fn room_chat(
         &mut self,
         index: usize,
@@ -124,6 +136,8 @@ impl Auditor {
             }
         };
         let change = match (result, heard_at) {
+            // What is said twice in the same words cannot be told apart until it is answered.
+            (Err(_), Some(sequence)) if self.hands_on(index, room, &text, sequence, None) => return Ok(()),
             (Err(code), Some(sequence)) => {
                 let what = format!("is refused ({code:?}) what others heard as change {sequence} of room {room}");
                 return self.breach(Invariant::Texts, index, &what);
@@ -131,6 +145,9 @@ impl Auditor {
             (Err(_), None) => return Ok(()),
             (Ok(change), _) => *change,
         };
+        let heard_at = heard_at.filter(|sequence| {
+            *sequence == change.sequence || !self.hands_on(index, room, &text, *sequence, Some(change.sequence))
+        });
         if change.room != room || heard_at.is_some_and(|sequence| sequence != change.sequence) {
             let what = format!("is told {change:?} of what others heard as {heard_at:?} in room {room}");
             return self.breach(Invariant::RoomOrder, index, &what);

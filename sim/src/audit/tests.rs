@@ -291,6 +291,33 @@ fn altered_and_refused_texts_are_found() {
 }
 
 #[test]
+fn same_words_said_twice_are_told_apart_by_their_answers() {
+    let mut run = two_in_a_room();
+    run.does("alice", &chat("hi"));
+    run.does("alice", &chat("hi"));
+    // The first was refused, and the second was heard.
+    run.hears("bob", notify(3, "alice", "hi"));
+    let refused = |request| ServerPacket::RoomChatResponse { request: RequestId(request), result: Err(Code::Flooding) };
+    run.hears("alice", refused(3));
+    run.holds();
+    run.hears("alice", refused(4));
+    run.breaks(Invariant::Texts);
+
+    // Somebody who came in between hears only the second, and before anybody has heard the first.
+    let mut between = two_in_a_room();
+    between.does("alice", &chat("hi"));
+    between.does("alice", &chat("hi"));
+    between.comes("carol");
+    between.enters("carol", 4, &["alice", "bob", "carol"]);
+    between.hears("carol", notify(5, "alice", "hi"));
+    between.hears("alice", chatted(3, 3));
+    between.is_told_of("alice", 4, "carol");
+    between.hears("alice", chatted(4, 5));
+    between.hears("bob", notify(3, "alice", "hi"));
+    between.holds();
+}
+
+#[test]
 fn membership_that_members_see_differently_is_found() {
     let mut missing = watched(Setup::default());
     missing.comes("alice");
@@ -376,6 +403,27 @@ fn user_who_is_online_at_two_daemons_is_found_while_leases_are_valid() {
     };
     twice(None).breaks(Invariant::OneSession);
     twice(Some(Fault::Redis(RedisFault::RestartEmpty))).holds();
+}
+
+/// Four who are told to go, each after so many milliseconds, by a drain of two seconds.
+fn told_to_go(delays_ms: [u32; 4]) -> Watched {
+    let mut run = watched(Setup::default());
+    let names = ["alice", "bob", "carol", "dora"];
+    names.iter().for_each(|name| run.connects(name));
+    let drain = Fault::Drain { daemon: "server".to_owned(), within: Duration::from_secs(2) };
+    run.auditor.injected(run.at, &drain);
+    for (name, after_ms) in names.iter().zip(delays_ms) {
+        run.hears(name, ServerPacket::GoAway { after_ms });
+    }
+    run
+}
+
+#[test]
+fn drain_that_sends_all_away_at_once_is_found() {
+    told_to_go([5, 5, 5, 6]).holds();
+    told_to_go([5, 6, 6, 6]).holds();
+    told_to_go([5, 5, 5, 5]).breaks(Invariant::Dispersal);
+    told_to_go([5, 6, 7, 2_001]).breaks(Invariant::Dispersal);
 }
 
 #[test]

@@ -3,14 +3,21 @@
 
 use std::time::Duration;
 
+use lobbyd_core::config::DuplicateLogin;
 use lobbyd_core::packet::PROTOCOL_VERSION;
 
 use super::{Ground, Script, arrives, step};
 use crate::layers::LEASE;
-use crate::scenario::{Account, Check, Event, Fault, Operation, RedisFault, Step, Store};
+use crate::scenario::{Account, Check, Event, Fault, Operation, RedisFault, Setup, Step, Store};
 
 /// How long one thing may take once everything is healed.
 const BOUND: Duration = Duration::from_secs(10);
+/// From a login to the end of an older one at another daemon: the client's packet, the token, the owner of the lease,
+/// its replacement, the word of it, a renewal that finds it true, and the farewell, some of them there and back; and a
+/// few for what comes in pieces.
+const EVICTION_HOPS: u32 = 14;
+/// For what takes its time within the hosts, all of it together.
+const EVICTION_SLACK: Duration = Duration::from_millis(60);
 /// For links that find back to Redis, closed connections that linger, and the like.
 const SLACK: Duration = Duration::from_secs(12);
 
@@ -26,6 +33,7 @@ pub(super) fn perform(ground: &Ground, script: &mut Script) {
     for wave in waves(ground) {
         everybody_talks(ground, &wave, script);
     }
+    newest_wins_everywhere(ground, script);
     script.advance(LEASE + SLACK + ground.setup.config.empty_room_timeout);
     nothing_is_left(ground, script);
 }
@@ -114,4 +122,31 @@ fn everybody_talks(ground: &Ground, wave: &Wave<'_>, script: &mut Script) {
     let closes: Vec<Step> = wave.iter().map(|(client, ..)| close(client)).collect();
     script.push(Event::Together(closes));
     script.advance(Duration::from_secs(2));
+}
+
+/// A newer login at another daemon ends an older one as soon as Redis passes the word of it, whatever has happened to
+/// the subscriptions. Where the network is so slow that the older one's next renewal would be as quick, that says nothing.
+fn newest_wins_everywhere(ground: &Ground, script: &mut Script) {
+    let Setup { config, daemons, store, network, accounts, .. } = &ground.setup;
+    let within = network.latency.1 * EVICTION_HOPS + EVICTION_SLACK;
+    let is_heard_of = *store == Store::Redis && config.duplicate_login == DuplicateLogin::NewestWins;
+    let ([one, other, ..], [here, there, ..]) = (ground.clients.as_slice(), daemons.as_slice()) else { return };
+    if !is_heard_of || within > LEASE / 6 {
+        return;
+    }
+    let account = &accounts[0];
+    let mut displaced: Option<&String> = None;
+    for (client, daemon) in [(one, here), (other, there), (one, here), (other, there)] {
+        let connect = Operation::Connect { daemon: daemon.clone() };
+        script.demand(client, connect, vec![arrives(client, "Welcome", &[])], BOUND);
+        script.client(client, Operation::Hello { version: PROTOCOL_VERSION });
+        let login = Operation::Login { user: account.user.to_string(), secret: account.secret.clone() };
+        let mut expects = vec![arrives(client, "LoginResponse", &[("name", account.user.to_string())])];
+        let reason = [("reason", "Superseded".to_owned())];
+        expects.extend(displaced.map(|displaced| arrives(displaced, "Closing", &reason)));
+        script.demand(client, login, expects, if displaced.is_some() { within } else { BOUND });
+        script.advance(config.connects_per_address.interval);
+        displaced = Some(client);
+    }
+    script.client(other, Operation::Close);
 }

@@ -25,7 +25,8 @@ impl Workload<'_> {
         }
     }
 
-    /// One does not read, and the others say more than the transport and its outbox hold.
+    /// One does not read, and another says more than the transport and its outbox hold. Mostly somebody listens who
+    /// must not feel anything of it.
     pub(super) fn deafen(&mut self, client: usize, script: &mut Script) {
         let (deaf, speaker) = (client, self.dice.index(self.ground.clients.len()));
         let config = &self.ground.setup.config;
@@ -35,7 +36,9 @@ impl Workload<'_> {
             return self.rush(script);
         }
         let room = RoomNumber(1);
-        for client in [deaf, speaker] {
+        let listener = self.dice.index(self.ground.clients.len());
+        let listener = Some(listener).filter(|listener| ![deaf, speaker].contains(listener));
+        for client in [deaf, speaker].into_iter().chain(listener) {
             self.come_to_the_lobby(client, script);
             self.beliefs[client].room = Some(room);
             let password = Some(PASSWORD.to_owned());
