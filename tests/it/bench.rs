@@ -108,7 +108,9 @@ fn servers_are_compared_in_every_round() {
     // Each is told before and after.
     steps.dedup();
     assert_eq!(steps.len(), 9, "{steps:?}");
-    assert_eq!(report.scenarios[0].warnings(), Vec::<String>::new());
+    // How busy the generator is depends on the machine; nothing else is to be warned of.
+    let is_of_load = |warning: &String| warning.contains("the generator was busy");
+    assert!(report.scenarios[0].warnings().iter().all(is_of_load), "{:?}", report.scenarios[0].warnings());
     for target in &report.scenarios[0].targets {
         assert_eq!(target.rounds.len(), 3, "{}", text(&report));
         assert!(target.rounds.iter().all(|round| round.faults.is_fine() && round.counts.deliveries > 0));
