@@ -45,8 +45,8 @@ impl Engine {
         }
         let text = actions.text(text);
         actions.broadcast(self.users.sessions(to), || ServerPacket::DirectMessageNotify {
-            user: sender.id,
-            name: sender.name,
+            user: sender.user.id,
+            name: sender.user.name,
             text,
         });
         actions.send(id, ServerPacket::DirectMessageResponse { request, result: Ok(()) });
