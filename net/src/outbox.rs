@@ -49,6 +49,17 @@ impl Outbox {
         Ok(())
     }
 
+    /// Appends these bytes to others that wait already; says whether it did, which it does if not more than `bytes_max`
+    /// bytes wait then.
+    #[inline]
+    pub(crate) fn extend(&mut self, bytes_max: usize, bytes: &[u8]) -> bool {
+        let fits = !self.buffer.is_empty() && self.len() + bytes.len() <= bytes_max;
+        if fits {
+            self.buffer.extend_from_slice(bytes);
+        }
+        fits
+    }
+
     /// Writes as much as the transport takes.
     pub(crate) fn flush(&mut self, stream: &mut impl Stream, pool: &mut BufferPool) -> io::Result<Flushed> {
         while self.written < self.buffer.len() {
@@ -129,6 +140,16 @@ mod tests {
         let mut taker = Taker { taken: Vec::new(), bytes_per_write: vec![100] };
         assert_eq!(outbox.flush(&mut taker, &mut pool).expect("it takes"), Flushed::All);
         assert_eq!(taker.taken, b"abcdef");
+    }
+
+    #[test]
+    fn outbox_is_extended_only_where_something_waits_and_it_fits() {
+        let (mut outbox, mut pool) = (Outbox::default(), BufferPool::default());
+        assert!(!outbox.extend(6, b"ab"), "it has no buffer");
+        outbox.append(&mut pool, 6, b"abc").expect("it fits");
+        assert!(!outbox.extend(6, b"defg"));
+        assert!(outbox.extend(6, b"def"));
+        assert_eq!((outbox.len(), outbox.buffer.as_slice()), (6, b"abcdef".as_slice()));
     }
 
     #[test]

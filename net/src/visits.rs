@@ -25,10 +25,9 @@ impl Visits {
         Arc::new(Knock::new(session, Arc::clone(&self.bell)))
     }
 
-    /// Begins the next round with all who were woken, and has this task woken as soon as somebody else is.
-    pub(crate) fn begin_round(&mut self, waker: &Waker) {
+    /// Begins the next round with all who were woken.
+    pub(crate) fn begin_round(&mut self) {
         debug_assert!(self.is_round_over(), "who was not visited would be forgotten");
-        self.bell.remember(waker);
         self.round.clear();
         self.visited = 0;
         self.bell.take_woken(&mut self.round);
@@ -39,6 +38,15 @@ impl Visits {
         let session = self.round.get(self.visited)?;
         self.visited += 1;
         Some(*session)
+    }
+
+    /// Has this task woken as soon as somebody is, which may have been during the round.
+    pub(crate) fn wait(&self, waker: &Waker) {
+        // In this order: who is woken in between finds the task.
+        self.bell.remember(waker);
+        if self.bell.is_rung() {
+            waker.wake_by_ref();
+        }
     }
 
     /// Whether everybody in this round was visited.

@@ -13,7 +13,7 @@ use crate::connection::{End, Phase};
 use crate::transport::Stream;
 
 /// The most visits before the runtime looks at its sockets and timers again.
-const VISITS_AT_A_TIME: u32 = 64;
+pub(super) const VISITS_AT_A_TIME: u32 = 64;
 /// How long a closed session may take to receive its last packets (DESIGN section 4).
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -22,12 +22,13 @@ impl<S: Stream> Hub<S> {
     /// is flushed when all who were ready together have had their turn.
     pub(crate) fn poll_visits(&mut self, context: &Context<'_>) -> Poll<()> {
         if self.visits.is_round_over() {
-            self.visits.begin_round(context.waker());
+            self.visits.begin_round();
         }
         for _ in 0..VISITS_AT_A_TIME {
             let Some(session) = self.visits.next() else {
                 // The last one's turn has done this, unless it was gone.
                 self.call_flusher();
+                self.visits.wait(context.waker());
                 return Poll::Pending;
             };
             self.visit(session);

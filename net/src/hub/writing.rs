@@ -60,9 +60,21 @@ impl<S: Stream> Hub<S> {
 
     pub(super) fn broadcast(&mut self, to: &[SessionId], packet: &ServerPacket) {
         let frame = self.encode(packet);
+        let half_full = self.outbox_bytes_max / 2;
         let mut recipients = 0;
         for session in to {
-            recipients += u64::from(self.put(*session, &frame, false));
+            let Some(connection) = self.connections.get_mut(*session) else {
+                continue;
+            };
+            let is_usual = connection.is_dirty && !connection.is_overflowed;
+            // What else there may be is seen to elsewhere.
+            let is_put = if is_usual && connection.outbox.extend(half_full, &frame) {
+                connection.packets_out += 1;
+                true
+            } else {
+                self.put(*session, &frame, false)
+            };
+            recipients += u64::from(is_put);
         }
         self.sent(packet, frame, recipients);
     }
