@@ -39,6 +39,7 @@ mod system;
 mod tally;
 mod tasks;
 pub mod transport;
+mod visits;
 
 pub use ask::{AskError, Message};
 pub use errands::Errands;
