@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::extension::Handlers;
 
 /// The layout of a snapshot; raised whenever the state's layout changes.
-const SNAPSHOT_VERSION: u32 = 2;
+const SNAPSHOT_VERSION: u32 = 3;
 
 /// The engine's whole state, to be stored in any format that serde knows.
 #[derive(Clone, Debug, Serialize, Deserialize)]

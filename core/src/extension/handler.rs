@@ -23,7 +23,8 @@ use crate::text::{RawText, Text};
 ///
 /// A method that returns an error has done nothing: no effect of the call takes place, and a command is answered
 /// [`Code::ExtensionFailed`]. The handler's own fields are its own to keep in order then. A driver's adapter catches a
-/// panic, sets the handler's state back and disables the extension.
+/// panic, sets the handler's state back and disables the extension, until the operator enables it again
+/// ([`Event::Enabled`]).
 ///
 /// ```
 /// use lobbyd_core::extension::{Command, CommandHandler, Context, Failure, Reply};
@@ -191,6 +192,11 @@ pub enum Event {
         /// Which.
         room: RoomNumber,
     },
+    /// The operator has enabled this extension again. Its kept commands, deadlines and calls are gone, and it was not told
+    /// what has happened since it was disabled; after a panic its state is an earlier one. So what it remembers of
+    /// sessions and rooms is to be looked up anew in the context, and a deadline that it needs is to be set. If this
+    /// fails, the extension stays disabled.
+    Enabled,
 }
 
 /// A handler cannot do what it was called for.

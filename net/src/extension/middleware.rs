@@ -275,7 +275,8 @@ fn outcome(session: SessionId, packet: &Packet<'_>, actions: &Actions) -> Outcom
             | Action::Online { .. }
             | Action::CallService { .. }
             | Action::ExtensionFailed { .. }
-            | Action::Answer { .. } => {}
+            | Action::Answer { .. }
+            | Action::ServiceAnswer { .. } => {}
         }
     }
     if asked.is_some() { Outcome::Waits } else { Outcome::Done }
