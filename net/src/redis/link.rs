@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::address::RedisAddress;
+use super::cork::Corked;
 use super::dial::Dial;
 use super::error::{LinkError, LinkFault, ServerFault, refuse_error};
 use super::guard::Guarded;
@@ -413,7 +414,7 @@ async fn connect<D: Dial>(shared: &Shared, dial: &D) -> Result<Connected, LinkFa
     let login = shared.address.login();
     let of = |error| LinkFault::of(&error, &shared.address);
     let (mut connection, driver) =
-        MultiplexedConnection::new_with_config(login, Guarded::new(stream), config).await.map_err(of)?;
+        MultiplexedConnection::new_with_config(login, Guarded::new(Corked::new(stream)), config).await.map_err(of)?;
     let (running, ended) = oneshot::channel();
     let driver = shared.errands.begin(async move {
         driver.await;

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod address;
+mod cork;
 mod dial;
 mod error;
 mod guard;

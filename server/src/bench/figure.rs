@@ -28,6 +28,12 @@ pub enum Figure {
     LatencyP999,
     /// The slowest.
     LatencyMax,
+    /// Half of the messages were faster while nobody logged in or out.
+    CalmP50,
+    /// 99 % were faster then.
+    CalmP99,
+    /// The 99th percentile with logins by that without.
+    StormRatio,
     /// Resident bytes of the server for each joined connection that is silent.
     BytesPerConnection,
     /// Resident bytes of the server before anybody came.
@@ -61,6 +67,9 @@ impl Figure {
             Self::LatencyP99 => "p99 µs",
             Self::LatencyP999 => "p99.9 µs",
             Self::LatencyMax => "max µs",
+            Self::CalmP50 => "p50 µs without logins",
+            Self::CalmP99 => "p99 µs without logins",
+            Self::StormRatio => "p99 with/without",
             Self::BytesPerConnection => "bytes/connection",
             Self::ResidentBefore => "RSS before",
             Self::ResidentAfter => "RSS after",
@@ -87,6 +96,9 @@ impl Figure {
             Self::LatencyP90
             | Self::LatencyP999
             | Self::LatencyMax
+            | Self::CalmP50
+            | Self::CalmP99
+            | Self::StormRatio
             | Self::ResidentBefore
             | Self::ResidentAfter
             | Self::ResidentGrowth
@@ -106,6 +118,7 @@ impl Figure {
                 format!("{:.1} MiB", value / 1024.0 / 1024.0)
             }
             Self::MicrosecondsPerDelivery => format!("{value:.3}"),
+            Self::StormRatio => format!("{value:.2}"),
             Self::DeliveriesPerSecond
             | Self::LoginsPerSecond
             | Self::EntriesPerSecond
@@ -115,6 +128,8 @@ impl Figure {
             | Self::LatencyP99
             | Self::LatencyP999
             | Self::LatencyMax
+            | Self::CalmP50
+            | Self::CalmP99
             | Self::BytesPerConnection
             | Self::GeneratorLateness
             | Self::SleepersClosed => grouped(value),

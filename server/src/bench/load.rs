@@ -13,8 +13,18 @@ pub struct Load {
     pub drive: Drive,
     /// In every room the last so many members say nothing and, once they are in, do not read either.
     pub sleepers_per_room: u32,
-    /// Further connections, which log in and out all the time.
-    pub login_loops: u32,
+    /// What goes on beside that, in turns with times in which it does not.
+    pub storm: Option<Storm>,
+}
+
+/// Further connections, which log in and out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Storm {
+    /// How many they are.
+    pub connections: u32,
+    /// So many logouts a second in all, each followed by a login, on a schedule that waits only when every connection
+    /// still waits for its last answer; `None` means that each goes on as soon as it is answered.
+    pub per_second: Option<f64>,
 }
 
 /// How clients are spread over rooms.
@@ -71,7 +81,7 @@ impl Load {
     /// All connections: those of clients and those that log in and out.
     #[must_use]
     pub fn connections(&self) -> u32 {
-        self.clients + self.login_loops
+        self.clients + self.storm.map_or(0, |storm| storm.connections)
     }
 }
 

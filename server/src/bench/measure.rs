@@ -9,7 +9,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
 use super::figure::Figure;
-use super::generator::{Counts, Faults, Generator};
+use super::generator::{Counts, Faults, Generator, Record};
 use super::load::{Drive, Load};
 use super::options::Options;
 use super::process::{Process, own_processor_time};
@@ -31,6 +31,11 @@ const OTHER_FILES: u64 = 64;
 const WARM_UP_MAX: Duration = Duration::from_secs(1);
 /// Nothing is said for so long before memory is looked at.
 const SETTLE: Duration = Duration::from_millis(300);
+/// A storm comes and goes so often in a measurement, so that both times have the same share of what a machine does
+/// besides.
+const STORMS: u32 = 4;
+/// So long after a storm has begun or ended nothing is measured.
+const STORM_SETTLE: Duration = Duration::from_millis(150);
 /// So many clients come in before the memory that others add is counted: what the first ones cost is the code that they
 /// are the first to run.
 const FIRST_CLIENTS: usize = 100;
@@ -111,10 +116,10 @@ fn drive<P: Protocol>(protocol: P, server: &Server, load: &Load, options: &Optio
     set(&mut figures, Figure::ResidentBefore, resident()?.map(|bytes| bytes as f64));
     let first = FIRST_CLIENTS.min(connections / 2);
     generator.join(first)?;
-    generator.go_on(SETTLE, false)?;
+    generator.go_on(SETTLE, Record::Nothing)?;
     let with_first = resident()?;
     generator.join(connections)?;
-    generator.go_on(SETTLE, false)?;
+    generator.go_on(SETTLE, Record::Nothing)?;
     if load.drive == Drive::Silence
         && let (Some(before), Some(after)) = (with_first, resident()?)
     {
@@ -123,18 +128,31 @@ fn drive<P: Protocol>(protocol: P, server: &Server, load: &Load, options: &Optio
     }
 
     generator.begin()?;
-    generator.go_on(WARM_UP_MAX.min(options.duration / 2), false)?;
-    let costs = Costs::now(server.process)?;
-    let began = Instant::now();
-    generator.go_on(options.duration / 2, true)?;
-    let resident_half = resident()?;
-    generator.go_on((options.duration).saturating_sub(began.elapsed()), false)?;
-    let seconds = began.elapsed().as_secs_f64();
-    let costs = Costs::now(server.process)?.since(costs);
+    generator.go_on(WARM_UP_MAX.min(options.duration / 2), Record::Nothing)?;
+    let mut spent = Spent::default();
+    let parts = if load.storm.is_some() { STORMS } else { 2 };
+    let mut resident_half = None;
+    for part in 0..parts {
+        if load.storm.is_some() {
+            generator.go_on(options.duration / parts, Record::Calm)?;
+            generator.begin_storm()?;
+            generator.go_on(STORM_SETTLE, Record::Nothing)?;
+        }
+        spent.add(server.process, || generator.go_on(options.duration / parts, Record::Everything))?;
+        if load.storm.is_some() {
+            generator.end_storm();
+            generator.go_on(STORM_SETTLE, Record::Nothing)?;
+        }
+        if part == parts / 2 - 1 {
+            resident_half = resident()?;
+        }
+    }
+    let Spent { seconds, costs } = spent;
     let resident_after = resident()?;
     let counts = generator.tally().counted();
     let latency = generator.tally().latency().clone();
     let lateness = generator.tally().lateness().clone();
+    let calm = generator.tally().calm().clone();
     let faults = generator.end()?;
 
     set(&mut figures, Figure::ResidentAfter, resident_after.map(|bytes| bytes as f64));
@@ -147,7 +165,7 @@ fn drive<P: Protocol>(protocol: P, server: &Server, load: &Load, options: &Optio
         figures.insert(Figure::DeliveriesPerSecond, deliveries / seconds);
         set(&mut figures, Figure::MicrosecondsPerDelivery, costs.server.map(|server| server * 1e6 / deliveries));
     }
-    if load.login_loops > 0 {
+    if load.storm.is_some() {
         // What chat costs cannot be told from what logins cost.
         figures.remove(&Figure::MicrosecondsPerDelivery);
         figures.insert(Figure::LoginsPerSecond, counts.logins as f64 / seconds);
@@ -170,11 +188,35 @@ fn drive<P: Protocol>(protocol: P, server: &Server, load: &Load, options: &Optio
         figures.insert(Figure::LatencyMax, microseconds(latency.max()));
         figures.insert(Figure::GeneratorLateness, microseconds(lateness.value_at_quantile(0.99)));
     }
+    if !calm.is_empty() {
+        let at = |histogram: &Histogram<u64>, share| microseconds(histogram.value_at_quantile(share));
+        figures.insert(Figure::CalmP50, at(&calm, 0.5));
+        figures.insert(Figure::CalmP99, at(&calm, 0.99));
+        figures.insert(Figure::StormRatio, at(&latency, 0.99) / at(&calm, 0.99));
+    }
     Ok(Measurement { seconds, counts, faults, figures, latency: curve(&latency) })
 }
 
+/// What the measured times took together.
+#[derive(Default)]
+struct Spent {
+    seconds: f64,
+    costs: Costs,
+}
+
+impl Spent {
+    /// Adds what `part` takes.
+    fn add(&mut self, server: Option<Process>, part: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let (costs, began) = (Costs::now(server)?, Instant::now());
+        part()?;
+        self.seconds += began.elapsed().as_secs_f64();
+        self.costs.add(Costs::now(server)?, costs);
+        Ok(())
+    }
+}
+
 /// Processor time in seconds.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Costs {
     server: Option<f64>,
     generator: f64,
@@ -186,9 +228,12 @@ impl Costs {
         Ok(Self { server: server.map(|time| time.as_secs_f64()), generator: own_processor_time().as_secs_f64() })
     }
 
-    fn since(self, before: Self) -> Self {
-        let server = self.server.zip(before.server).map(|(now, before)| now - before);
-        Self { server, generator: self.generator - before.generator }
+    /// Adds what lies between two moments.
+    fn add(&mut self, now: Self, before: Self) {
+        if let Some((now, before)) = now.server.zip(before.server) {
+            self.server = Some(self.server.unwrap_or_default() + now - before);
+        }
+        self.generator += now.generator - before.generator;
     }
 }
 

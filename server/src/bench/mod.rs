@@ -39,7 +39,7 @@ pub use self::figure::Figure;
 pub use self::floor::serve as serve_floor;
 pub use self::generator::{Counts, Faults};
 pub use self::html::html;
-pub use self::load::{Drive, Load, Rooms};
+pub use self::load::{Drive, Load, Rooms, Storm};
 pub use self::machine::Machine;
 pub use self::markdown::markdown;
 pub use self::measure::{Measurement, Percentile};

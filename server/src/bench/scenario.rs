@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::load::{Drive, Load, Rooms};
+use super::load::{Drive, Load, Rooms, Storm};
 use super::target::Target;
 
 /// A named load.
@@ -34,9 +34,9 @@ pub enum Scenario {
     Text8k,
     /// Clients leave and enter rooms of 10 all the time.
     JoinLeave,
-    /// Connections log in and out by tokens in Redis all the time, beside paced chat.
+    /// Connections log in and out by tokens in Redis, 20,000 times a second, beside paced chat.
     LoginToken,
-    /// The same by passwords with argon2id at the default cost.
+    /// The same by passwords with argon2id at the default cost, as fast as they are answered.
     LoginArgon2,
     /// Clients connect, are greeted and drop the connection all the time.
     Connects,
@@ -123,8 +123,8 @@ impl Scenario {
             Self::Text1k => "texts of 1 KiB, 1 message under way",
             Self::Text8k => "texts of 8 KiB, 1 message under way",
             Self::JoinLeave => "clients leave and enter rooms of 10 all the time",
-            Self::LoginToken => "connections log in and out by tokens in Redis, beside paced chat",
-            Self::LoginArgon2 => "connections log in and out by argon2id at the default cost, beside paced chat",
+            Self::LoginToken => "connections log out and in by tokens in Redis on a schedule, beside paced chat",
+            Self::LoginArgon2 => "connections log out and in by argon2id at the default cost, beside paced chat",
             Self::Connects => "clients connect, are greeted and drop the connection all the time",
         }
     }
@@ -150,7 +150,7 @@ impl Scenario {
             text_bytes: 64,
             drive: Drive::Silence,
             sleepers_per_room: 0,
-            login_loops: 0,
+            storm: None,
         };
         match self {
             Self::Saturation => Load { drive: Drive::UnderWay(8), ..load },
@@ -163,10 +163,14 @@ impl Scenario {
             Self::Text1k => Load { drive: Drive::UnderWay(1), text_bytes: 1024, ..load },
             Self::Text8k => Load { drive: Drive::UnderWay(1), text_bytes: 8 * 1024, ..load },
             Self::JoinLeave => Load { drive: Drive::Hop, ..load },
-            Self::LoginToken => Load { drive: Drive::Paced(1_000.0 * share), login_loops: 2 * clients, ..load },
+            Self::LoginToken => {
+                let storm = Storm { connections: 5 * clients, per_second: Some(20_000.0 * share) };
+                Load { drive: Drive::Paced(1_000.0 * share), storm: Some(storm), ..load }
+            }
             // Passwords take milliseconds each: more would only wait for each other until they are refused.
             Self::LoginArgon2 => {
-                Load { drive: Drive::Paced(1_000.0 * share), login_loops: clients.div_ceil(5), ..load }
+                let storm = Storm { connections: clients.div_ceil(5), per_second: None };
+                Load { drive: Drive::Paced(1_000.0 * share), storm: Some(storm), ..load }
             }
             Self::Connects => Load { drive: Drive::Reconnect, ..load },
         }

@@ -31,14 +31,15 @@ pub(super) fn assemble(load: &Load, user: impl Fn(u32) -> String) -> Vec<Client>
             });
         }
     }
-    clients.extend((0..load.login_loops).map(|_| Client::new(name(), Role::Login, 1)));
+    let storm = load.storm.map_or(0, |storm| storm.connections);
+    clients.extend((0..storm).map(|_| Client::new(name(), Role::Login, 1)));
     clients
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::load::Rooms;
+    use crate::bench::load::{Rooms, Storm};
 
     #[test]
     fn who_does_not_read_comes_last_in_each_room() {
@@ -48,7 +49,7 @@ mod tests {
             text_bytes: 64,
             drive: Drive::UnderWay(1),
             sleepers_per_room: 1,
-            login_loops: 1,
+            storm: Some(Storm { connections: 1, per_second: None }),
         };
         let clients = assemble(&load, |number| format!("b{number}"));
         let seen: Vec<_> = clients.iter().map(|client| (client.user.as_str(), client.role, client.room)).collect();

@@ -9,6 +9,7 @@ mod crowd;
 mod schedule;
 mod tally;
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -19,9 +20,9 @@ use mio::{Events, Interest, Poll, Token};
 
 use self::client::{Client, Role, Stage};
 use self::schedule::Schedule;
-pub(crate) use self::tally::Tally;
 pub use self::tally::{Counts, Faults};
-use super::load::{Drive, Load};
+pub(crate) use self::tally::{Record, Tally};
+use super::load::{Drive, Load, Storm};
 use super::protocol::{Heard, Protocol, Taken};
 use super::stamp::{Stamp, blank_text};
 
@@ -37,6 +38,7 @@ const QUIET: Duration = Duration::from_secs(2);
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 
 const TIMER: Token = Token(usize::MAX);
+const STORM_TIMER: Token = Token(usize::MAX - 1);
 
 /// Every client of a load against one server.
 pub(crate) struct Generator<P> {
@@ -49,6 +51,13 @@ pub(crate) struct Generator<P> {
     /// Those who talk.
     talkers: Vec<usize>,
     schedule: Option<Schedule>,
+    storm: Option<Storm>,
+    is_storm: bool,
+    storm_schedule: Option<Schedule>,
+    /// Logouts that were due when every connection of the storm still waited for an answer.
+    owed: u64,
+    /// Connections of the storm that are logged in.
+    logged_in: VecDeque<usize>,
     /// Where every connection reads into.
     scratch: Vec<u8>,
     /// Clients with something to write, each once.
@@ -80,6 +89,11 @@ impl<P: Protocol> Generator<P> {
             clients,
             talkers,
             schedule: None,
+            storm: load.storm,
+            is_storm: false,
+            storm_schedule: None,
+            owed: 0,
+            logged_in: VecDeque::new(),
             scratch: vec![0; SCRATCH_BYTES],
             dirty: Vec::new(),
             text: blank_text(load.text_bytes),
@@ -128,10 +142,9 @@ impl<P: Protocol> Generator<P> {
                     }
                 }
                 (Role::Hopper, _) => self.leave(index),
-                (Role::Login, _) => self.log_out(index),
                 (Role::Reconnector, _) => self.connect(index)?,
                 (Role::Talker, Drive::Silence | Drive::Paced(_) | Drive::Hop | Drive::Reconnect)
-                | (Role::Sleeper, _) => {}
+                | (Role::Sleeper | Role::Login, _) => {}
             }
         }
         if let Drive::Paced(per_second) = self.drive
@@ -144,19 +157,40 @@ impl<P: Protocol> Generator<P> {
         self.flush_dirty()
     }
 
-    /// Goes on for so long. Counts begin anew when `measured`.
-    pub(crate) fn go_on(&mut self, duration: Duration, measured: bool) -> anyhow::Result<()> {
-        if measured {
-            self.tally.begin();
+    /// Begins the storm.
+    pub(crate) fn begin_storm(&mut self) -> anyhow::Result<()> {
+        self.is_storm = true;
+        match self.storm.and_then(|storm| storm.per_second) {
+            Some(per_second) => {
+                let schedule = Schedule::new(per_second)?;
+                schedule.register(self.poll.registry(), STORM_TIMER)?;
+                self.storm_schedule = Some(schedule);
+            }
+            None => self.owed = self.logged_in.len() as u64,
         }
+        self.log_out_what_is_due()?;
+        self.flush_dirty()
+    }
+
+    /// Ends it: whoever is logged out logs in once more.
+    pub(crate) fn end_storm(&mut self) {
+        self.is_storm = false;
+        self.storm_schedule = None;
+        self.owed = 0;
+    }
+
+    /// Goes on for so long, and measures this.
+    pub(crate) fn go_on(&mut self, duration: Duration, record: Record) -> anyhow::Result<()> {
+        self.tally.record(record);
         let deadline = Instant::now() + duration;
         while Instant::now() < deadline {
             self.turn(deadline)?;
         }
+        self.tally.record(Record::Nothing);
         Ok(())
     }
 
-    /// What has been counted since the last [`go_on`](Self::go_on) that was measured began.
+    /// What has been counted and measured.
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
     }
@@ -205,12 +239,13 @@ impl<P: Protocol> Generator<P> {
             polled => polled.context("the system does not let the generator wait for events")?,
         }
         for event in &events {
-            if event.token() != TIMER {
+            if event.token() != TIMER && event.token() != STORM_TIMER {
                 self.ready(event.token().0, event)?;
             }
         }
         self.events = Some(events);
         self.say_what_is_due()?;
+        self.log_out_what_is_due()?;
         self.flush_dirty()
     }
 
@@ -227,6 +262,23 @@ impl<P: Protocol> Generator<P> {
         }
         schedule.set_timer()?;
         self.schedule = Some(schedule);
+        Ok(())
+    }
+
+    fn log_out_what_is_due(&mut self) -> anyhow::Result<()> {
+        if let Some(schedule) = &mut self.storm_schedule {
+            let now = Instant::now();
+            while schedule.next_due(now).is_some() {
+                self.owed += 1;
+            }
+            schedule.set_timer()?;
+        }
+        while self.owed > 0
+            && let Some(index) = self.logged_in.pop_front()
+        {
+            self.owed -= 1;
+            self.log_out(index);
+        }
         Ok(())
     }
 
@@ -406,9 +458,9 @@ impl<P: Protocol> Generator<P> {
                 self.tally.counts.logins += 1;
                 self.clients[index].stage = Stage::Settled;
                 self.count_settled(index);
-                if self.is_driving {
-                    self.log_out(index);
-                }
+                self.logged_in.push_back(index);
+                // Without a schedule everybody is due as soon as it is in.
+                self.owed += u64::from(self.is_storm && self.storm_schedule.is_none());
             }
             Stage::LoggingIn => self.enter(index),
             Stage::LoggingOut => self.log_in(index),

@@ -24,6 +24,28 @@ pub struct Counts {
     pub connects: u64,
 }
 
+impl Counts {
+    fn since(self, then: Self) -> Self {
+        Self {
+            deliveries: self.deliveries - then.deliveries,
+            changes: self.changes - then.changes,
+            logins: self.logins - then.logins,
+            entries: self.entries - then.entries,
+            connects: self.connects - then.connects,
+        }
+    }
+
+    fn plus(self, more: Self) -> Self {
+        Self {
+            deliveries: self.deliveries + more.deliveries,
+            changes: self.changes + more.changes,
+            logins: self.logins + more.logins,
+            entries: self.entries + more.entries,
+            connects: self.connects + more.connects,
+        }
+    }
+}
+
 /// What must not be, from the first message to the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Faults {
@@ -48,6 +70,17 @@ impl Faults {
     }
 }
 
+/// What of all that happens is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// Nothing.
+    Nothing,
+    /// Only the latency, as that of a time to compare with.
+    Calm,
+    /// Everything.
+    Everything,
+}
+
 /// All that is counted.
 pub(crate) struct Tally {
     /// Since the generator began.
@@ -56,10 +89,15 @@ pub(crate) struct Tally {
     pub(crate) faults: Faults,
     /// Deliveries that what has been said will make.
     pub(crate) due_ever: u64,
-    /// Where the measured time began.
+    record: Record,
+    /// What was measured until `begin`.
+    measured: Counts,
+    /// Where the time that is measured now began.
     begin: Counts,
     /// From when a message was due to when a member received it, in nanoseconds.
     latency: Histogram<u64>,
+    /// The same in the time to compare with.
+    calm: Histogram<u64>,
     /// From when a message was due to when the generator said it: what of the latency is the generator's own.
     lateness: Histogram<u64>,
 }
@@ -71,28 +109,27 @@ impl Tally {
             counts: Counts::default(),
             faults: Faults::default(),
             due_ever: 0,
+            record: Record::Nothing,
+            measured: Counts::default(),
             begin: Counts::default(),
             latency: histogram()?,
+            calm: histogram()?,
             lateness: histogram()?,
         })
     }
 
-    /// Begins a measured time.
-    pub(crate) fn begin(&mut self) {
+    /// From now on this is measured, and added to what was measured so before.
+    pub(crate) fn record(&mut self, record: Record) {
+        self.measured = self.counted();
         self.begin = self.counts;
-        self.latency.reset();
-        self.lateness.reset();
+        self.record = record;
     }
 
-    /// What was counted in the measured time.
+    /// What was counted in all the time in which everything is measured.
     pub(crate) fn counted(&self) -> Counts {
-        let (now, then) = (self.counts, self.begin);
-        Counts {
-            deliveries: now.deliveries - then.deliveries,
-            changes: now.changes - then.changes,
-            logins: now.logins - then.logins,
-            entries: now.entries - then.entries,
-            connects: now.connects - then.connects,
+        match self.record {
+            Record::Everything => self.measured.plus(self.counts.since(self.begin)),
+            Record::Nothing | Record::Calm => self.measured,
         }
     }
 
@@ -102,11 +139,17 @@ impl Tally {
     }
 
     pub(crate) fn heard_after(&mut self, nanoseconds: u64) {
-        self.latency.saturating_record(nanoseconds);
+        match self.record {
+            Record::Everything => self.latency.saturating_record(nanoseconds),
+            Record::Calm => self.calm.saturating_record(nanoseconds),
+            Record::Nothing => {}
+        }
     }
 
     pub(crate) fn sent_late(&mut self, by: Duration) {
-        self.lateness.saturating_record(by.as_nanos() as u64);
+        if self.record == Record::Everything {
+            self.lateness.saturating_record(by.as_nanos() as u64);
+        }
     }
 
     /// Nanoseconds from due to received.
@@ -114,8 +157,41 @@ impl Tally {
         &self.latency
     }
 
+    /// The same in the time to compare with.
+    pub(crate) fn calm(&self) -> &Histogram<u64> {
+        &self.calm
+    }
+
     /// Nanoseconds from due to sent.
     pub(crate) fn lateness(&self) -> &Histogram<u64> {
         &self.lateness
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_falls_into_measured_times_is_measured() {
+        let mut tally = Tally::new().unwrap();
+        for (record, logins, latency) in [
+            (Record::Nothing, 1, 10),
+            (Record::Calm, 2, 20),
+            (Record::Everything, 4, 30),
+            (Record::Nothing, 8, 40),
+            (Record::Calm, 16, 50),
+            (Record::Everything, 32, 60),
+        ] {
+            tally.record(record);
+            tally.counts.logins += logins;
+            tally.heard_after(latency);
+            tally.sent_late(Duration::from_nanos(latency));
+        }
+        assert_eq!((tally.counts.logins, tally.counted().logins), (63, 36));
+        let values =
+            |histogram: &Histogram<u64>| histogram.iter_recorded().map(|step| step.value_iterated_to()).collect();
+        let seen: [Vec<u64>; 3] = [tally.latency(), tally.calm(), tally.lateness()].map(values);
+        assert_eq!(seen, [[30, 60], [20, 50], [30, 60]]);
     }
 }
