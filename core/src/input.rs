@@ -99,6 +99,7 @@ pub enum Input<'a> {
 
 /// Why a service gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServiceError {
     /// No service of that name is there.
     #[error("there is no such service")]

@@ -21,6 +21,7 @@ pub struct Snapshot {
 
 /// Why a snapshot is not taken up.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RestoreError {
     /// It has another layout than this build's.
     Version {

@@ -33,6 +33,7 @@ pub(crate) type CallReply = oneshot::Sender<Result<Data, ServiceError>>;
 
 /// What the operator says to some.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Message {
     /// A text for people; clients get `NoticeNotify`. The rules of a message hold.
     Text(String),

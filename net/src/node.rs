@@ -86,6 +86,7 @@ pub(crate) type ConnectionPage = (Vec<ConnectionStats>, Option<u32>);
 
 /// Why a scheduled future gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ScheduleError {
     /// The node does not run any more; the future was dropped where it was, or never begun.
     #[error(transparent)]

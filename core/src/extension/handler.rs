@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use self::sealed::Sealed;
 use super::{Context, ContextError};
 use crate::command::{CommandName, InvalidCommandName};
 use crate::id::{CallTicket, RoomNumber, SessionId};
@@ -98,10 +99,17 @@ pub trait CommandHandler: CloneHandler + Send {
     }
 }
 
-/// Copies a handler behind its trait. Every handler that is `Clone` has it.
-pub trait CloneHandler {
+/// Copies a handler behind its trait. Every handler that is `Clone` has it, and nothing else can.
+pub trait CloneHandler: Sealed {
     /// A copy.
     fn clone_boxed(&self) -> Box<dyn CommandHandler>;
+}
+
+/// Keeps [`CloneHandler`] to handlers that are `Clone`.
+mod sealed {
+    pub trait Sealed {}
+
+    impl<T: super::CommandHandler + Clone + 'static> Sealed for T {}
 }
 
 impl<T: CommandHandler + Clone + 'static> CloneHandler for T {
@@ -112,6 +120,7 @@ impl<T: CommandHandler + Clone + 'static> CloneHandler for T {
 
 /// A command as its handler sees it. Who asks, says [`Context::user`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Command<'a> {
     /// Who asks: a session that is logged in.
     pub session: SessionId,
@@ -125,6 +134,7 @@ pub struct Command<'a> {
 
 /// What an extension answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reply<'a> {
     /// Whether it did what was asked.
     pub success: bool,
@@ -145,6 +155,12 @@ impl<'a> Reply<'a> {
     #[must_use]
     pub fn failure(error_message: &'a str) -> Self {
         Self { success: false, data: &[], error_message: Some(error_message) }
+    }
+
+    /// The same with this data, for a client that is to learn more from a failure than its words.
+    #[must_use]
+    pub fn with_data(self, data: &'a [u8]) -> Self {
+        Self { data, ..self }
     }
 }
 
@@ -265,6 +281,7 @@ pub struct Handlers {
 
 /// Why a handler is not registered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RegisterError {
     /// The name is no name of a command.
     #[error("{name:?} is no name for an extension: {InvalidCommandName}")]

@@ -91,6 +91,7 @@ impl<'e> Passage<'e> {
 
 /// What middleware makes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Decision<'p> {
     /// It goes on as it is.
     Pass,
@@ -104,6 +105,7 @@ pub enum Decision<'p> {
 
 /// What came of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The request was answered with success, or the packet is one that nothing answers.
     Done,
