@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::CommandName;
 use crate::data::Data;
 use crate::id::{AskId, CallTicket, SessionId, Ticket};
+use crate::input::ServiceError;
 use crate::name::UserName;
 use crate::packet::{CloseReason, Code, Sealed, ServerPacket};
 use crate::text::Text;
@@ -86,8 +87,15 @@ pub enum Action {
     Answer {
         /// The name that the driver gave it.
         ask: AskId,
-        /// How many sessions or rooms it concerned, or why nothing was done.
+        /// How many sessions, rooms or extensions it concerned, or why nothing was done.
         result: Result<u32, Code>,
+    },
+    /// What a service has answered to the operator.
+    ServiceAnswer {
+        /// The name that the driver gave the question.
+        ask: AskId,
+        /// The answer, or why there is none.
+        result: Result<Data, ServiceError>,
     },
 }
 

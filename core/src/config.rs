@@ -166,6 +166,7 @@ pub const FRAME_BYTES_LIMIT: u32 = 1024 * 1024;
 
 /// A setting that cannot hold: which one, its value, and what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigError {
     /// The setting's name in [`Config`].
     pub setting: &'static str,

@@ -67,6 +67,13 @@ impl Data {
     }
 }
 
+impl From<Bytes> for Data {
+    /// The same bytes, not copied.
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
 impl From<Vec<u8>> for Data {
     fn from(bytes: Vec<u8>) -> Self {
         Self(bytes.into())

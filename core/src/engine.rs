@@ -131,6 +131,12 @@ impl Engine {
             Input::Admin(Admin::NotifyRoom { ask, room, notice }) => self.notify_room(ask, room, notice, actions),
             Input::Admin(Admin::Kick { ask, room, user, ban }) => self.operator_kick(ask, room, user, ban, actions),
             Input::Admin(Admin::CleanUpEmptyRooms { ask }) => self.clean_up_empty_rooms(ask, actions),
+            Input::Admin(Admin::CallService { ask, service, request }) => {
+                self.operator_calls(ask, service, request, actions);
+            }
+            Input::Admin(Admin::SetExtension { ask, extension, enabled }) => {
+                self.set_extension(ask, extension, enabled, actions);
+            }
             Input::ServiceReply { ticket, result } => self.service_reply(ticket, result, actions),
             Input::DisableExtension { extension } => self.disable_extension(extension, actions),
         }

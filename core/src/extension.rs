@@ -21,13 +21,13 @@ use serde::{Deserialize, Serialize};
 
 use self::context::Asked;
 use self::effects::{Effect, Effects};
-use self::state::{Call, Waiting};
+use self::state::{Call, Caller, Waiting};
 use crate::action::{Action, Actions};
 use crate::command::CommandName;
 use crate::data::{Data, RawBytes};
 use crate::deadline::Deadline;
 use crate::engine::{Engine, Rejection};
-use crate::id::{CallTicket, RequestId, SessionId};
+use crate::id::{AskId, CallTicket, RequestId, SessionId};
 use crate::input::ServiceError;
 use crate::packet::{Code, CommandReply, LeaveCause, ServerPacket};
 use crate::text::RawText;
@@ -82,27 +82,66 @@ impl Engine {
         result: Result<Data, ServiceError>,
         actions: &mut Actions,
     ) {
-        if let Some(Call { place, at }) = self.extensions.calls.remove(&ticket) {
+        if let Some(Call { caller, at }) = self.extensions.calls.remove(&ticket) {
             self.deadlines.disarm(at, Deadline::ServiceCall(ticket));
-            self.service_replied(place, ticket, result, actions);
+            self.service_replied(caller, ticket, result, actions);
         }
     }
 
     /// A service has not answered in time.
     pub(crate) fn service_call_due(&mut self, ticket: CallTicket, actions: &mut Actions) {
-        let Call { place, .. } = self.extensions.calls.remove(&ticket).expect("a call's deadline goes with it");
-        self.service_replied(place, ticket, Err(ServiceError::TimedOut), actions);
+        let Call { caller, .. } = self.extensions.calls.remove(&ticket).expect("a call's deadline goes with it");
+        self.service_replied(caller, ticket, Err(ServiceError::TimedOut), actions);
     }
 
     fn service_replied(
         &mut self,
-        place: u32,
+        caller: Caller,
         ticket: CallTicket,
         result: Result<Data, ServiceError>,
         actions: &mut Actions,
     ) {
-        let result = result.as_ref().map(Data::as_bytes).map_err(|error| *error);
-        let _ = self.call(place, None, actions, |handler, context| handler.service_reply(context, ticket, result));
+        match caller {
+            Caller::Extension(place) => {
+                let result = result.as_ref().map(Data::as_bytes).map_err(|error| *error);
+                let reply = |handler: &mut dyn CommandHandler, context: &mut Context<'_>| {
+                    handler.service_reply(context, ticket, result)
+                };
+                let _ = self.call(place, None, actions, reply);
+            }
+            Caller::Operator(ask) => actions.push(Action::ServiceAnswer { ask, result }),
+        }
+    }
+
+    /// The operator asks a service: one call more, under the bound that all callers share.
+    pub(crate) fn operator_calls(
+        &mut self,
+        ask: AskId,
+        service: CommandName,
+        request: RawBytes<'_>,
+        actions: &mut Actions,
+    ) {
+        if self.extensions.call_count() >= self.config.service_calls_max {
+            actions.push(Action::ServiceAnswer { ask, result: Err(ServiceError::Busy) });
+            return;
+        }
+        self.extensions.last_serial += 1;
+        let ticket = CallTicket(self.extensions.last_serial);
+        self.call_service(Caller::Operator(ask), ticket, service, Data::new(request.0), actions);
+    }
+
+    fn call_service(
+        &mut self,
+        caller: Caller,
+        ticket: CallTicket,
+        service: CommandName,
+        request: Data,
+        actions: &mut Actions,
+    ) {
+        let at = self.now + self.config.service_timeout;
+        self.deadlines.arm(at, Deadline::ServiceCall(ticket));
+        self.extensions.calls.insert(ticket, Call { caller, at });
+        actions.push(Action::CallService { ticket, service, request });
     }
 
     /// A deadline of an extension's own has come.
@@ -127,6 +166,33 @@ impl Engine {
                 refuse(kept, &waiting, Code::CommandCancelled, actions);
             }
         }
+    }
+
+    /// Each extension with whether it is enabled, in the order of their names.
+    pub fn extensions(&self) -> impl Iterator<Item = (CommandName, bool)> {
+        self.extensions.standing()
+    }
+
+    /// The operator wants an extension to be called again, or not any more.
+    pub(crate) fn set_extension(&mut self, ask: AskId, extension: CommandName, enabled: bool, actions: &mut Actions) {
+        let result = match self.extensions.place_named(extension) {
+            None => Err(Code::CommandUnknown),
+            Some(place) if self.extensions.slot(place).is_disabled != enabled => Ok(0),
+            Some(place) if enabled => self.enable_extension(place, actions).map(|()| 1),
+            Some(_) => {
+                self.disable_extension(extension, actions);
+                Ok(1)
+            }
+        };
+        actions.push(Action::Answer { ask, result });
+    }
+
+    /// An extension is called again, if it can take up its work.
+    fn enable_extension(&mut self, place: u32, actions: &mut Actions) -> Result<(), Code> {
+        self.extensions.slot_mut(place).is_disabled = false;
+        let taken_up = self.call(place, None, actions, |handler, context| handler.event(context, Event::Enabled));
+        self.extensions.slot_mut(place).is_disabled = taken_up.is_err();
+        taken_up
     }
 
     /// An extension is not called any more, and nothing of it remains but its state.
@@ -233,10 +299,7 @@ impl Engine {
             }
             Effect::ClearDeadline { key } => self.clear_extension_deadline(place, key),
             Effect::Call { ticket, service, request } => {
-                let at = self.now + self.config.service_timeout;
-                self.deadlines.arm(at, Deadline::ServiceCall(ticket));
-                self.extensions.calls.insert(ticket, Call { place, at });
-                actions.push(Action::CallService { ticket, service, request });
+                self.call_service(Caller::Extension(place), ticket, service, request, actions);
             }
         }
     }

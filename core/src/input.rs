@@ -88,7 +88,7 @@ pub enum Input<'a> {
         result: Result<Data, ServiceError>,
     },
     /// An extension can no longer be trusted: it panicked. Its commands are refused from now on, what waits for it is
-    /// answered, its deadlines and calls are gone.
+    /// answered, its deadlines and calls are gone. [`Admin::SetExtension`] enables it again.
     DisableExtension {
         /// Which.
         extension: CommandName,
@@ -99,6 +99,7 @@ pub enum Input<'a> {
 
 /// Why a service gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
 pub enum ServiceError {
     /// No service of that name is there.
     #[error("there is no such service")]
@@ -222,6 +223,25 @@ pub enum Admin<'a> {
     CleanUpEmptyRooms {
         /// Comes back with the answer.
         ask: AskId,
+    },
+    /// Ask a service. Answered with [`crate::action::Action::ServiceAnswer`], at the latest after `service_timeout`.
+    CallService {
+        /// Comes back with the answer.
+        ask: AskId,
+        /// Which service.
+        service: CommandName,
+        /// What it is asked.
+        #[serde(borrow)]
+        request: RawBytes<'a>,
+    },
+    /// Enable an extension that was disabled, or disable one. Answered with 1, or with 0 if it is so already.
+    SetExtension {
+        /// Comes back with the answer.
+        ask: AskId,
+        /// Which.
+        extension: CommandName,
+        /// Whether its commands are to be served.
+        enabled: bool,
     },
 }
 

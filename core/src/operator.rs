@@ -16,6 +16,7 @@ use crate::text::RawText;
 
 /// A room and who is in it, as the operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RoomStatus {
     /// The room as the directory shows it.
     pub summary: RoomSummary,

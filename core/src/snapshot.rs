@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::extension::Handlers;
 
 /// The layout of a snapshot; raised whenever the state's layout changes.
-const SNAPSHOT_VERSION: u32 = 2;
+const SNAPSHOT_VERSION: u32 = 3;
 
 /// The engine's whole state, to be stored in any format that serde knows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,6 +21,7 @@ pub struct Snapshot {
 
 /// Why a snapshot is not taken up.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RestoreError {
     /// It has another layout than this build's.
     Version {

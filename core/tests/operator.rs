@@ -1,12 +1,14 @@
-//! What the operator asks for: to say something, to kick, to clean up, to look.
+//! What the operator asks for: to say something, to kick, to clean up, to look, to ask a service, to enable an extension.
 
 use lobbyd_core::config::DuplicateLogin;
-use lobbyd_core::id::{AskId, RoomNumber};
-use lobbyd_core::input::{Admin, Notice};
+use lobbyd_core::data::{Data, RawBytes};
+use lobbyd_core::id::{AskId, CallTicket, RoomNumber};
+use lobbyd_core::input::{Admin, Input, Notice, ServiceError};
 use lobbyd_core::packet::{Code, LeaveCause, ServerPacket};
 use lobbyd_core::text::Text;
 
 use crate::support::packets::*;
+use crate::support::puppet::{PUPPET, puppet};
 use crate::support::*;
 
 const ASK: AskId = AskId(77);
@@ -156,4 +158,140 @@ fn rooms_and_their_members_can_be_looked_at() {
     assert_eq!((user.session(), user.id(), user.name()), (a, server.id_of(a), name("dora")));
     assert_eq!((user.room(), user.nickname(), user.is_administrator()), (Some(RoomNumber(PLAZA)), None, false));
     assert!(engine.user(session(9)).is_none());
+}
+
+fn asks<'a>(ask: u64, request: &'a str) -> Admin<'a> {
+    Admin::CallService { ask: AskId(ask), service: "store".parse().unwrap(), request: RawBytes(request.as_bytes()) }
+}
+
+fn called(ticket: u64, request: &str) -> Event {
+    Event::Call(CallTicket(ticket), "store".parse().unwrap(), request.into())
+}
+
+fn replies(ticket: u64, result: Result<Data, ServiceError>) -> Input<'static> {
+    Input::ServiceReply { ticket: CallTicket(ticket), result }
+}
+
+#[test]
+fn service_answers_the_operator_once() {
+    let mut server = Server::new();
+    server.admin(asks(1, "get"));
+    server.does([called(1, "get")]);
+    server.admin(asks(2, "put"));
+    server.does([called(2, "put")]);
+    assert_eq!(server.counts().service_calls, 2);
+    server.input(replies(2, Ok("done".into())));
+    server.does([Event::ServiceAnswer(AskId(2), Ok("done".into()))]);
+    server.input(replies(1, Err(ServiceError::Failed)));
+    server.does([Event::ServiceAnswer(AskId(1), Err(ServiceError::Failed))]);
+    server.input(replies(1, Ok("again".into())));
+    server.does_nothing();
+    assert_eq!(server.counts().service_calls, 0);
+}
+
+#[test]
+fn service_that_does_not_answer_the_operator_has_timed_out() {
+    let mut server = Server::with(|config| config.service_timeout = seconds(3));
+    server.admin(asks(1, "get"));
+    server.does([called(1, "get")]);
+    server.after(seconds(3)).tick();
+    server.does([Event::ServiceAnswer(AskId(1), Err(ServiceError::TimedOut))]);
+    server.input(replies(1, Ok("late".into())));
+    server.does_nothing();
+    assert_eq!(server.counts().service_calls, 0);
+}
+
+#[test]
+fn operator_and_extensions_share_one_bound_of_service_calls() {
+    let mut server = Server::with_extensions(|config| config.service_calls_max = 2, puppet);
+    let a = server.user(0, "dora");
+    server.says(a, command(1, PUPPET, "call store of-puppet;reply"));
+    server.does([called(1, "of-puppet"), send(a, command_done(1, PUPPET, ""))]);
+    server.admin(asks(7, "get"));
+    server.does([called(2, "get")]);
+    server.admin(asks(8, "get"));
+    server.does([Event::ServiceAnswer(AskId(8), Err(ServiceError::Busy))]);
+    server.says(a, command(2, PUPPET, "call store more;reply"));
+    server.does([send(a, command_refused(2, PUPPET, Code::ExtensionBusy))]);
+    server.input(replies(2, Ok("done".into())));
+    server.does([Event::ServiceAnswer(AskId(7), Ok("done".into()))]);
+    // The number of a call that was refused is used by the next.
+    server.admin(asks(9, "get"));
+    server.does([called(3, "get")]);
+}
+
+#[test]
+fn calls_of_the_operator_outlive_a_disabled_extension() {
+    let mut server = Server::with_extensions(|_| {}, puppet);
+    let a = server.user(0, "dora");
+    server.says(a, command(1, PUPPET, "call store of-puppet;reply"));
+    server.does([called(1, "of-puppet"), send(a, command_done(1, PUPPET, ""))]);
+    server.admin(asks(7, "get"));
+    server.does([called(2, "get")]);
+    server.admin(set_puppet(false));
+    server.does([answer(Ok(1))]);
+    assert_eq!(server.counts().service_calls, 1);
+    server.input(replies(1, Ok("nobody waits".into())));
+    server.does_nothing();
+    server.input(replies(2, Ok("done".into())));
+    server.does([Event::ServiceAnswer(AskId(7), Ok("done".into()))]);
+}
+
+fn set_puppet(enabled: bool) -> Admin<'static> {
+    Admin::SetExtension { ask: ASK, extension: PUPPET.parse().unwrap(), enabled }
+}
+
+fn is_enabled(server: &Server) -> bool {
+    let extensions: Vec<_> = server.engine().extensions().collect();
+    let [(name, is_enabled)] = extensions[..] else { panic!("{extensions:?}") };
+    assert_eq!(name.as_str(), PUPPET);
+    is_enabled
+}
+
+#[test]
+fn extension_that_is_enabled_again_takes_up_its_work() {
+    let mut server = Server::with_extensions(|_| {}, puppet);
+    let a = server.user(0, "dora");
+    server.says(a, command(1, PUPPET, "later deadline 5 100;heard"));
+    server.does([send(a, command_done(1, PUPPET, "dora in"))]);
+    server.says(a, command(2, PUPPET, "keep"));
+    server.does_nothing();
+    assert!(is_enabled(&server));
+    server.admin(set_puppet(false));
+    server.does([send(a, command_refused(2, PUPPET, Code::ExtensionFailed)), answer(Ok(1))]);
+    assert!(!is_enabled(&server));
+    server.enters(a, PLAZA);
+    server.refuses(a, command(3, PUPPET, "count"), Code::ExtensionFailed);
+    server.admin(set_puppet(false));
+    server.does([answer(Ok(0))]);
+
+    server.admin(set_puppet(true));
+    server.does([answer(Ok(1))]);
+    assert!(is_enabled(&server));
+    server.says(a, command(4, PUPPET, "heard"));
+    // Of what happened meanwhile it was not told.
+    server.does([send(a, command_done(4, PUPPET, "enabled"))]);
+    server.after(milliseconds(100)).tick();
+    server.does_nothing();
+    server.says(a, command(5, PUPPET, "clear 5;later;heard"));
+    server.does([send(a, command_done(5, PUPPET, "deadline 5"))]);
+    server.admin(set_puppet(true));
+    server.does([answer(Ok(0))]);
+    server.admin(Admin::SetExtension { ask: ASK, extension: "nobody".parse().unwrap(), enabled: true });
+    server.does([answer(Err(Code::CommandUnknown))]);
+}
+
+#[test]
+fn extension_that_cannot_take_up_its_work_stays_disabled() {
+    let mut server = Server::with_extensions(|_| {}, puppet);
+    let a = server.user(0, "dora");
+    server.says(a, command(1, PUPPET, "later fail no;reply"));
+    server.does([send(a, command_done(1, PUPPET, ""))]);
+    server.admin(set_puppet(false));
+    server.does([answer(Ok(1))]);
+    server.admin(set_puppet(true));
+    let failed = Event::Failed(PUPPET.parse().unwrap(), "no".to_owned(), false);
+    server.does([failed, answer(Err(Code::ExtensionFailed))]);
+    assert!(!is_enabled(&server));
+    server.refuses(a, command(2, PUPPET, "count"), Code::ExtensionFailed);
 }

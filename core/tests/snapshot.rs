@@ -98,14 +98,14 @@ fn busy_history_leaves_something_of_everything() {
 #[test]
 fn snapshot_of_another_layout_is_refused() {
     let mut stored = stored();
-    stored["version"] = json!(3);
+    stored["version"] = json!(4);
     let error = restore(&stored).unwrap_err();
-    assert_eq!(error, RestoreError::Version { found: 3, expected: 2 });
-    assert_eq!(error.to_string(), "the snapshot has layout 3, this build reads layout 2");
+    assert_eq!(error, RestoreError::Version { found: 4, expected: 3 });
+    assert_eq!(error.to_string(), "the snapshot has layout 4, this build reads layout 3");
     // Whatever else is wrong with it: another layout cannot be judged.
     stored["version"] = json!(0);
     stored["engine"]["now"] = json!(0);
-    assert_eq!(restore(&stored).unwrap_err(), RestoreError::Version { found: 0, expected: 2 });
+    assert_eq!(restore(&stored).unwrap_err(), RestoreError::Version { found: 0, expected: 3 });
 }
 
 #[test]

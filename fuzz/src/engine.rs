@@ -360,7 +360,8 @@ impl Life {
                 | Action::Online { .. }
                 | Action::CallService { .. }
                 | Action::ExtensionFailed { .. }
-                | Action::Answer { .. } => &[],
+                | Action::Answer { .. }
+                | Action::ServiceAnswer { .. } => &[],
             };
             self.ledger.carry_out(action, recipients);
         }

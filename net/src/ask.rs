@@ -2,9 +2,9 @@
 
 use lobbyd_core::Engine;
 use lobbyd_core::command::CommandName;
-use lobbyd_core::data::RawBytes;
+use lobbyd_core::data::{Data, RawBytes};
 use lobbyd_core::id::{AskId, RoomNumber};
-use lobbyd_core::input::{Admin, Notice};
+use lobbyd_core::input::{Admin, Notice, ServiceError};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::Code;
 use tokio::sync::oneshot;
@@ -25,10 +25,15 @@ pub(crate) enum Ask {
     NotifyRoom { room: RoomNumber, message: Message },
     Kick { room: RoomNumber, user: UserName, ban: bool },
     CleanUpEmptyRooms,
+    SetExtension { extension: CommandName, enabled: bool },
 }
+
+/// What a service has answered, or why it has not.
+pub(crate) type CallReply = oneshot::Sender<Result<Data, ServiceError>>;
 
 /// What the operator says to some.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Message {
     /// A text for people; clients get `NoticeNotify`. The rules of a message hold.
     Text(String),
@@ -44,6 +49,7 @@ pub enum Message {
 
 /// Why nothing came of what a handle asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AskError {
     /// The node does not run any more.
     #[error(transparent)]
@@ -51,6 +57,18 @@ pub enum AskError {
     /// The engine refuses it.
     #[error("{0}")]
     Refused(Code),
+}
+
+/// Why a handle got no answer of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The node does not run any more.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The service was not asked, or gave no answer.
+    #[error("{0}")]
+    Service(ServiceError),
 }
 
 impl Ask {
@@ -61,6 +79,9 @@ impl Ask {
             Self::NotifyRoom { room, message } => Admin::NotifyRoom { ask, room: *room, notice: message.notice() },
             Self::Kick { room, user, ban } => Admin::Kick { ask, room: *room, user: *user, ban: *ban },
             Self::CleanUpEmptyRooms => Admin::CleanUpEmptyRooms { ask },
+            Self::SetExtension { extension, enabled } => {
+                Admin::SetExtension { ask, extension: *extension, enabled: *enabled }
+            }
         }
     }
 }

@@ -93,6 +93,7 @@ pub struct Welcome {
 /// Why something could not be done. All but [`ClientError::Refused`] and [`ClientError::RequestTooLong`] mean that the
 /// connection is over.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
     /// The server refused the request; nothing has changed.
     #[error("{0}")]

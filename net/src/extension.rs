@@ -5,11 +5,13 @@
 //! service in a task of its own behind another, middleware behind a third; what panics is caught, told in the log, and
 //! not called again.
 
+pub(crate) mod figures;
 mod guard;
 pub mod middleware;
 pub mod service;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 use lobbyd_core::Engine;
@@ -19,9 +21,11 @@ use lobbyd_core::engine::{RestoreError, Snapshot};
 use lobbyd_core::extension::{CommandHandler, Handlers, RegisterError};
 use lobbyd_core::time::Instant;
 
+use self::figures::ExtensionFigures;
 use self::guard::Guarded;
 use self::middleware::{Chain, Middleware};
 use self::service::{Service, Services};
+use crate::buffers::Buffers;
 
 /// What extends a node. Made anew for each node, since it holds their states.
 ///
@@ -50,9 +54,11 @@ pub struct Extensions {
     handlers: Handlers,
     services: BTreeMap<CommandName, Rc<dyn Service>>,
     middleware: Vec<Box<dyn Middleware>>,
+    buffers: Buffers,
 }
 
 /// The parts of [`Extensions`] that are run beside the engine.
+#[non_exhaustive]
 pub struct Assembled {
     /// The engine, with its handlers behind guards.
     pub engine: Engine,
@@ -60,6 +66,8 @@ pub struct Assembled {
     pub services: Services,
     /// What every packet passes.
     pub chain: Chain,
+    pub(crate) figures: ExtensionFigures,
+    pub(crate) buffers: Buffers,
 }
 
 impl Extensions {
@@ -104,6 +112,12 @@ impl Extensions {
         self
     }
 
+    /// The pool of buffers that services may build their replies in; the node keeps it in order and reports it.
+    #[must_use]
+    pub fn buffers(&self) -> Buffers {
+        self.buffers.clone()
+    }
+
     /// Whether there are neither handlers nor middleware: nothing that packets would meet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -127,8 +141,9 @@ impl Extensions {
     /// If the configuration was not accepted by [`Config::validate`].
     #[must_use]
     pub fn assemble(self, config: Config, seed: u64, now: Instant) -> Assembled {
-        let (handlers, services, chain) = self.parts();
-        Assembled { engine: Engine::with_extensions(config, seed, now, handlers), services, chain }
+        let made = |handlers| Ok::<_, Infallible>(Engine::with_extensions(config, seed, now, handlers));
+        let Ok(assembled) = self.assemble_with(made);
+        assembled
     }
 
     /// The same for an engine that goes on where a snapshot was taken. Middleware begins anew.
@@ -136,14 +151,15 @@ impl Extensions {
     /// # Errors
     /// As [`Engine::restore_with_extensions`].
     pub fn restore(self, snapshot: Snapshot) -> Result<Assembled, RestoreError> {
-        let (handlers, services, chain) = self.parts();
-        Ok(Assembled { engine: Engine::restore_with_extensions(snapshot, handlers)?, services, chain })
+        self.assemble_with(|handlers| Engine::restore_with_extensions(snapshot, handlers))
     }
 
-    fn parts(self) -> (Handlers, Services, Chain) {
-        let Self { handlers, services, middleware } = self;
-        let handlers = handlers.map(|name, handler| Box::new(Guarded::new(name, handler)));
-        (handlers, Services::new(services), Chain::new(middleware))
+    fn assemble_with<E>(self, make: impl FnOnce(Handlers) -> Result<Engine, E>) -> Result<Assembled, E> {
+        let Self { handlers, services, middleware, buffers } = self;
+        let mut figures = ExtensionFigures::default();
+        let handlers = handlers.map(|name, handler| Box::new(Guarded::new(name, handler, figures.of(name))));
+        let (services, chain) = (Services::new(services), Chain::new(middleware));
+        Ok(Assembled { engine: make(handlers)?, services, chain, figures, buffers })
     }
 }
 

@@ -27,10 +27,12 @@ use tracing::{debug, info, warn};
 use self::scheduling::Scheduled;
 pub(crate) use self::scheduling::Work;
 use self::writing::write_out;
-use crate::ask::AskReply;
+use crate::ask::{AskReply, CallReply};
+use crate::buffers::Buffers;
 use crate::connection::{Connection, Connections, Phase};
 use crate::errands::{ErrandId, Errands};
 use crate::extension::Assembled;
+use crate::extension::figures::ExtensionFigures;
 use crate::extension::middleware::Chain;
 use crate::extension::service::Services;
 use crate::frame::HEADER_BYTES;
@@ -84,8 +86,14 @@ pub(crate) struct Hub<S> {
     logins: Logins,
     /// The logins that are being decided, at most one for each session.
     login_errands: BTreeMap<SessionId, ErrandId>,
+    /// What is counted of the engine's handlers.
+    extension_figures: ExtensionFigures,
+    /// What services and programs borrow.
+    buffers: Buffers,
     /// Who waits for what the engine answers to a handle.
     asks: BTreeMap<AskId, AskReply>,
+    /// Who waits for a service that a handle has asked.
+    service_asks: BTreeMap<AskId, CallReply>,
     last_ask: AskId,
     this: Weak<RefCell<Self>>,
     started_at: tokio::time::Instant,
@@ -106,7 +114,7 @@ pub(crate) struct Hub<S> {
 
 impl<S: Stream> Hub<S> {
     pub(crate) fn new(assembled: Assembled, sealer: Sealer, logins: Logins) -> Rc<RefCell<Self>> {
-        let Assembled { engine, services, chain } = assembled;
+        let Assembled { engine, services, chain, figures, buffers } = assembled;
         let config = engine.config();
         let (outbox_bytes_max, frame_bytes_max) = (config.outbox_bytes_max as usize, config.frame_bytes_max);
         let slots_max = config.sessions_max.saturating_add(SPARE_SLOTS);
@@ -130,7 +138,10 @@ impl<S: Stream> Hub<S> {
                 sealer,
                 logins,
                 login_errands: BTreeMap::new(),
+                extension_figures: figures,
+                buffers,
                 asks: BTreeMap::new(),
+                service_asks: BTreeMap::new(),
                 last_ask: AskId(0),
                 this: this.clone(),
                 started_at: tokio::time::Instant::now(),
@@ -315,7 +326,7 @@ impl<S: Stream> Hub<S> {
     /// Ready when there is housekeeping to do.
     pub(crate) fn poll_untidy(&mut self, context: &Context<'_>) -> Poll<()> {
         remember(&mut self.housekeeper, context);
-        if self.pool.is_untidy() { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_untidy() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Does one step of housekeeping, if nothing else waits.
@@ -326,6 +337,12 @@ impl<S: Stream> Hub<S> {
         }
         self.background_lane.handled += 1;
         self.pool.tidy();
+        self.buffers.tidy();
+    }
+
+    /// Whether there is housekeeping to do.
+    fn is_untidy(&self) -> bool {
+        self.pool.is_untidy() || self.buffers.is_untidy()
     }
 
     /// Whether a lane before the background has anything waiting.
@@ -334,7 +351,7 @@ impl<S: Stream> Hub<S> {
     }
 
     fn call_housekeeper(&mut self) {
-        if self.pool.is_untidy()
+        if self.is_untidy()
             && let Some(housekeeper) = self.housekeeper.take()
         {
             housekeeper.wake();
@@ -434,6 +451,12 @@ impl<S: Stream> Hub<S> {
                 SystemWork::Schedule { lane, work } => self.schedule(lane, work),
                 SystemWork::Ask { ask, reply } => self.ask(now, &ask, reply),
                 SystemWork::Look(look) => look(&self.engine),
+                SystemWork::CallService { service, request, reply } => {
+                    self.ask_service(now, service, &request, reply);
+                }
+                SystemWork::EnableMiddleware { name, reply } => {
+                    let _ = reply.send(self.chain.enable(&name));
+                }
             }
         }
     }
@@ -505,6 +528,7 @@ impl<S: Stream> Hub<S> {
                     self.extension_failed(*extension, reason, *panicked);
                 }
                 Action::Answer { ask, result } => self.answered(*ask, *result),
+                Action::ServiceAnswer { ask, result } => self.service_answered(*ask, result.clone()),
             }
         }
         actions.clear();

@@ -53,6 +53,7 @@ impl Lane {
 /// How one lane stands. What is counted: inputs (system), packets (user), steps of housekeeping and of
 /// scheduled futures (background).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LaneReport {
     /// What waits now. System: inputs and woken errands. User: connections that have used up their budget and have a
     /// whole packet left. Background: 1 if there is housekeeping to do.
@@ -77,6 +78,7 @@ impl LaneReport {
 
 /// How the lanes stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LanesReport {
     /// [`Lane::System`].
     pub system: LaneReport,

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod buffers;
 pub mod client;
 pub mod codec;
 mod connection;
@@ -41,7 +42,8 @@ mod tasks;
 pub mod transport;
 mod visits;
 
-pub use ask::{AskError, Message};
+pub use ask::{AskError, CallError, Message};
+pub use buffers::{Buffers, LentBuffer};
 pub use errands::Errands;
 pub use lanes::{Lane, LaneReport, LanesReport};
 pub use pool::PoolReport;

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use lobbyd_core::Engine;
+use lobbyd_core::command::CommandName;
 use lobbyd_core::config::Config;
+use lobbyd_core::data::Data;
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::name::UserName;
 use lobbyd_core::operator::RoomStatus;
@@ -15,7 +17,8 @@ use lobbyd_core::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::ask::{Ask, AskError, AskReply, Look, Message};
+use crate::ask::{Ask, AskError, AskReply, CallError, CallReply, Look, Message};
+use crate::buffers::{Buffers, LentBuffer};
 use crate::errands::Errands;
 use crate::extension::Extensions;
 use crate::hub::{Hub, Work};
@@ -60,6 +63,7 @@ pub struct Node<S> {
 #[derive(Clone, Debug)]
 pub struct NodeHandle {
     commands: mpsc::Sender<Command>,
+    buffers: Buffers,
 }
 
 /// What a handle asks for.
@@ -73,6 +77,8 @@ pub(crate) enum Command {
     Connections { from: u32, limit: usize, reply: oneshot::Sender<ConnectionPage> },
     Schedule { lane: Lane, work: Work },
     Look(Look),
+    CallService { service: CommandName, request: Data, reply: CallReply },
+    EnableMiddleware { name: String, reply: oneshot::Sender<u32> },
 }
 
 /// Some connections, and the slot at which the next ones begin.
@@ -80,6 +86,7 @@ pub(crate) type ConnectionPage = (Vec<ConnectionStats>, Option<u32>);
 
 /// Why a scheduled future gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ScheduleError {
     /// The node does not run any more; the future was dropped where it was, or never begun.
     #[error(transparent)]
@@ -103,10 +110,11 @@ impl<S: Stream> Node<S> {
     pub fn new(parts: Parts) -> (Self, NodeHandle) {
         let Parts { config, seed, room_key, accounts, presence, extensions } = parts;
         let login_timeout = config.login_timeout;
+        let buffers = extensions.buffers();
         let assembled = extensions.assemble(config, seed, Instant::ZERO);
         let hub = Hub::new(assembled, Sealer::new(room_key), Logins::new(accounts, presence.clone(), login_timeout));
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        (Self { hub, presence, commands }, NodeHandle { commands: sender })
+        (Self { hub, presence, commands }, NodeHandle { commands: sender, buffers })
     }
 
     /// Has the node run these errands too, at the beginning of its turns: those of the stores that it was made of.
@@ -289,6 +297,47 @@ impl NodeHandle {
     /// When the node has stopped.
     pub async fn clean_up_empty_rooms(&self) -> Result<u32, AskError> {
         self.ask(Ask::CleanUpEmptyRooms).await
+    }
+
+    /// Asks a service that is registered under that name, within its own bounds and the engine's, as an extension does.
+    /// The question and its answer are inputs of the engine.
+    ///
+    /// # Errors
+    /// `Unknown` without such a service, `Busy` when as many calls are under way as `service_calls_max` allows or its turn
+    /// did not come in time, `TimedOut` after its own time or `service_timeout`, `Failed` when it says so, panics, or gives
+    /// too long a reply; and when the node has stopped.
+    pub async fn call_service(&self, service: CommandName, request: impl Into<Data>) -> Result<Data, CallError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::CallService { service, request: request.into(), reply }).await?;
+        answer.await.map_err(|_| Stopped)?.map_err(CallError::Service)
+    }
+
+    /// Has the commands of an extension served again, after it was disabled by a panic or by this; or not any more. Says
+    /// whether that was a change. An extension that is enabled is told so
+    /// ([`Event::Enabled`](lobbyd_core::extension::Event::Enabled)).
+    ///
+    /// # Errors
+    /// `CommandUnknown` without such an extension, `ExtensionFailed` when it does not take up its work and stays disabled,
+    /// and when the node has stopped.
+    pub async fn set_extension(&self, extension: CommandName, enabled: bool) -> Result<bool, AskError> {
+        Ok(self.ask(Ask::SetExtension { extension, enabled }).await? > 0)
+    }
+
+    /// Has packets pass middleware of that name again, after it was taken out for a panic. Its state is as the panic has
+    /// left it. Says how many pieces of middleware that were: none if it is unknown, or was not out.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn enable_middleware(&self, name: impl Into<String>) -> Result<u32, Stopped> {
+        let (reply, enabled) = oneshot::channel();
+        self.command(Command::EnableMiddleware { name: name.into(), reply }).await?;
+        enabled.await.map_err(|_| Stopped)
+    }
+
+    /// A buffer of the pool that the node's services borrow from, too. It goes back when it is dropped.
+    #[must_use]
+    pub fn lend_buffer(&self) -> LentBuffer {
+        self.buffers.lend()
     }
 
     /// A room and who is in it; none without such a room.

@@ -11,6 +11,7 @@ pub(crate) struct BufferPool {
 
 /// The state of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PoolReport {
     /// Buffers that are out.
     pub lent: u64,
@@ -20,6 +21,8 @@ pub struct PoolReport {
     pub peak: u64,
     /// How often none was idle, so that a new one was made.
     pub misses: u64,
+    /// Bytes of memory that the idle buffers hold.
+    pub bytes: u64,
 }
 
 /// A new buffer has room for this many bytes: many small frames, or a message.
@@ -38,10 +41,11 @@ impl BufferPool {
     pub(crate) fn lend(&mut self) -> Vec<u8> {
         self.report.lent += 1;
         self.report.peak = self.report.peak.max(self.report.lent);
-        let buffer = self.idle.pop().unwrap_or_else(|| {
+        let Some(buffer) = self.idle.pop() else {
             self.report.misses += 1;
-            Vec::with_capacity(NEW_BUFFER_BYTES)
-        });
+            return Vec::with_capacity(NEW_BUFFER_BYTES);
+        };
+        self.report.bytes -= buffer.capacity() as u64;
         self.unneeded = self.unneeded.min(self.idle.len());
         buffer
     }
@@ -51,6 +55,7 @@ impl BufferPool {
         self.report.lent -= 1;
         if self.idle.len() < KEPT_BUFFERS_MAX && buffer.capacity() <= KEPT_BUFFER_BYTES_MAX {
             buffer.clear();
+            self.report.bytes += buffer.capacity() as u64;
             self.idle.push(buffer);
         }
     }
@@ -65,7 +70,9 @@ impl BufferPool {
     pub(crate) fn tidy(&mut self) {
         let spare = self.idle.len().saturating_sub(SPARE_BUFFERS);
         // The first ones are those that were not lent for the longest time.
-        self.idle.drain(..self.unneeded.min(spare).min(FREED_AT_A_TIME));
+        for buffer in self.idle.drain(..self.unneeded.min(spare).min(FREED_AT_A_TIME)) {
+            self.report.bytes -= buffer.capacity() as u64;
+        }
         if !self.is_untidy() {
             self.idle.shrink_to(SPARE_BUFFERS);
         }
@@ -91,7 +98,7 @@ mod tests {
         pool.take_back(buffer);
         let again = pool.lend();
         assert_eq!((again.len(), again.as_ptr()), (0, address));
-        assert_eq!(pool.report(), PoolReport { lent: 1, idle: 0, peak: 1, misses: 1 });
+        assert_eq!(pool.report(), PoolReport { lent: 1, idle: 0, peak: 1, misses: 1, bytes: 0 });
     }
 
     #[test]
@@ -100,7 +107,21 @@ mod tests {
         let mut buffer = pool.lend();
         buffer.reserve(KEPT_BUFFER_BYTES_MAX + 1);
         pool.take_back(buffer);
-        assert_eq!(pool.report(), PoolReport { lent: 0, idle: 0, peak: 1, misses: 1 });
+        assert_eq!(pool.report(), PoolReport { lent: 0, idle: 0, peak: 1, misses: 1, bytes: 0 });
+    }
+
+    #[test]
+    fn bytes_are_those_of_idle_buffers_as_they_are() {
+        let mut pool = BufferPool::default();
+        let (mut grown, small) = (pool.lend(), pool.lend());
+        assert_eq!(pool.report().bytes, 0, "what is lent is its borrower's");
+        grown.reserve_exact(5_000);
+        pool.take_back(grown);
+        assert_eq!(pool.report().bytes, 5_000);
+        pool.take_back(small);
+        assert_eq!(pool.report().bytes, 5_000 + NEW_BUFFER_BYTES as u64);
+        let _ = pool.lend();
+        assert_eq!(pool.report().bytes, 5_000);
     }
 
     #[test]
@@ -112,6 +133,7 @@ mod tests {
         }
         assert_eq!(pool.report().idle, KEPT_BUFFERS_MAX as u64);
         assert_eq!(pool.report().lent, 0);
+        assert_eq!(pool.report().bytes, (KEPT_BUFFERS_MAX * NEW_BUFFER_BYTES) as u64);
     }
 
     #[test]
@@ -132,6 +154,7 @@ mod tests {
         assert_eq!(idle, [150, 86, 22, 0]);
         pool.tidy();
         assert_eq!(pool.report().idle, SPARE_BUFFERS as u64, "some are always kept");
+        assert_eq!(pool.report().bytes, (SPARE_BUFFERS * NEW_BUFFER_BYTES) as u64);
     }
 
     #[test]

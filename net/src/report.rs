@@ -9,6 +9,7 @@ use crate::pool::PoolReport;
 
 /// How the driver stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Report {
     /// What the engine holds.
     pub counts: Counts,
@@ -26,6 +27,7 @@ pub struct Report {
 
 /// Totals since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Traffic {
     /// Connections that were accepted.
     pub accepted: u64,

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use lobbyd_core::command::CommandName;
 use lobbyd_core::id::{RoomNumber, SessionId};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::CloseReason;
 
 use crate::lanes::Lane;
+use crate::pool::PoolReport;
 use crate::report::Report;
 
 /// How a node stands, taken between two inputs, so that its figures belong together. All totals are since the start.
@@ -34,6 +36,46 @@ pub struct Stats {
     pub heartbeat: HeartbeatStats,
     /// Futures that a handle has scheduled, by lane, in the order of [`Lane::ALL`].
     pub scheduled: [ScheduledStats; Lane::ALL.len()],
+    /// Handlers of custom commands, in the order of their names.
+    pub extensions: Vec<ExtensionStats>,
+    /// Middleware, in the order in which packets pass it.
+    pub middleware: Vec<MiddlewareStats>,
+    /// The buffers that services and programs have borrowed ([`crate::Buffers`]). Those of connections are in the report.
+    pub buffers: PoolReport,
+}
+
+/// One handler of custom commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExtensionStats {
+    /// Its name.
+    pub name: CommandName,
+    /// Whether its commands are served. One that has panicked is not, until an operator enables it again.
+    pub enabled: bool,
+    /// How often it was called, for whatever reason, and how long it took.
+    pub calls: Latency,
+    /// How many of the calls failed without a panic.
+    pub failures: u64,
+    /// How many of the calls panicked.
+    pub panics: u64,
+    /// How many of the calls kept everybody waiting for more than 10 milliseconds.
+    pub stalls: u64,
+}
+
+/// One piece of middleware.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MiddlewareStats {
+    /// What it calls itself.
+    pub name: String,
+    /// Whether packets pass it. One that has panicked is passed by, until an operator enables it again.
+    pub enabled: bool,
+    /// How many packets it has stopped.
+    pub stopped: u64,
+    /// How many packets it has put another in the place of.
+    pub replaced: u64,
+    /// How often it panicked, or did what middleware may not.
+    pub faults: u64,
 }
 
 /// Sessions by their state.

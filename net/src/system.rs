@@ -7,10 +7,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Waker;
 
+use lobbyd_core::command::CommandName;
+use lobbyd_core::data::Data;
 use lobbyd_core::input::Input;
 use tokio::sync::oneshot;
 
-use crate::ask::{Ask, AskReply, Look};
+use crate::ask::{Ask, AskReply, CallReply, Look};
 use crate::errands::{ErrandId, ErrandList, Errands};
 use crate::hub::Work;
 use crate::lanes::{Lane, LaneReport};
@@ -36,6 +38,10 @@ pub(crate) enum SystemWork<S> {
     Ask { ask: Ask, reply: AskReply },
     /// A handle looks at the engine.
     Look(Look),
+    /// A handle asks a service.
+    CallService { service: CommandName, request: Data, reply: CallReply },
+    /// A handle wants middleware of that name to be passed again.
+    EnableMiddleware { name: String, reply: oneshot::Sender<u32> },
 }
 
 /// Where errands put what they bring. Clones share it.

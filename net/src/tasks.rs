@@ -135,6 +135,8 @@ pub(crate) async fn obey<S>(mut commands: mpsc::Receiver<Command>, queue: System
             Command::Schedule { lane, work } => SystemWork::Schedule { lane, work },
             Command::Ask { ask, reply } => SystemWork::Ask { ask, reply },
             Command::Look(look) => SystemWork::Look(look),
+            Command::CallService { service, request, reply } => SystemWork::CallService { service, request, reply },
+            Command::EnableMiddleware { name, reply } => SystemWork::EnableMiddleware { name, reply },
         });
         share.take(&queue).await;
     }

@@ -8,8 +8,8 @@ use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::config::{Config, FixedRoom};
 use lobbyd_core::data::RawBytes;
 use lobbyd_core::extension::RegisterError;
-use lobbyd_core::id::{RequestId, RoomNumber, SessionId};
-use lobbyd_core::input::{Account, Input, Verdict};
+use lobbyd_core::id::{AskId, RequestId, RoomNumber, SessionId};
+use lobbyd_core::input::{Account, Admin, Input, Verdict};
 use lobbyd_core::packet::{ClientPacket, PROTOCOL_VERSION, Sealed};
 use lobbyd_core::text::Text;
 use lobbyd_core::time::Instant;
@@ -129,4 +129,34 @@ fn restored_engine_goes_on_as_the_one_that_was_stored() {
     assert!(begun.contains("match 1 begins on map"), "{begun}");
     assert!(status.contains("match 1 is on"), "{status}");
     assert!(late.contains("the inventory does not answer") || late.contains("ExtensionFailed"), "{late}");
+}
+
+#[test]
+fn examples_take_up_their_work_when_they_are_enabled_again() {
+    let mut play = Play::new();
+    let (alice, bob) = (play.arrive(0, "alice"), play.arrive(1, "bob"));
+    play.command(alice, "match.ready", "");
+    assert!(play.command(bob, "match.ready", "").contains("all 2 are ready"));
+    assert!(play.command(bob, "inventory.take", "sword").contains("CallService"));
+    let set = |play: &mut Play, enabled| {
+        let set_one = |name: &str| {
+            let extension = name.parse().expect("a good name");
+            play.input(Input::Admin(Admin::SetExtension { ask: AskId(1), extension, enabled }))
+        };
+        ["match", "inventory", "dice"].map(set_one).concat()
+    };
+    assert!(set(&mut play, false).contains("ExtensionFailed"), "what waits for the inventory is refused");
+    assert!(play.command(alice, "match.status", "").contains("ExtensionFailed"));
+    play.wait(Duration::from_secs(5));
+    let mut restored = play.restored();
+    for play in [&mut play, &mut restored] {
+        let enabled = set(play, true);
+        assert!(enabled.contains("say again that you are ready") && !enabled.contains("Err("), "{enabled}");
+        assert!(play.command(alice, "match.status", "").contains("nobody is ready"));
+        play.command(alice, "match.ready", "");
+        assert!(play.command(bob, "match.ready", "").contains("all 2 are ready"));
+        assert!(play.wait(Duration::from_secs(3)).contains("match 1 begins on map"));
+        assert!(play.command(bob, "inventory.take", "shield").contains("CallService"));
+    }
+    assert_eq!(restored.side.engine.digest(), play.side.engine.digest());
 }

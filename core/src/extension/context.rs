@@ -42,6 +42,7 @@ pub struct Context<'e> {
 
 /// Why something is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ContextError {
     /// There is no command at hand, or it is answered or kept already: each is answered once.
     #[error("there is no command to answer, or it is answered or kept already")]

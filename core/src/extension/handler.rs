@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use self::sealed::Sealed;
 use super::{Context, ContextError};
 use crate::command::{CommandName, InvalidCommandName};
 use crate::id::{CallTicket, RoomNumber, SessionId};
@@ -23,7 +24,8 @@ use crate::text::{RawText, Text};
 ///
 /// A method that returns an error has done nothing: no effect of the call takes place, and a command is answered
 /// [`Code::ExtensionFailed`]. The handler's own fields are its own to keep in order then. A driver's adapter catches a
-/// panic, sets the handler's state back and disables the extension.
+/// panic, sets the handler's state back and disables the extension, until the operator enables it again
+/// ([`Event::Enabled`]).
 ///
 /// ```
 /// use lobbyd_core::extension::{Command, CommandHandler, Context, Failure, Reply};
@@ -97,10 +99,17 @@ pub trait CommandHandler: CloneHandler + Send {
     }
 }
 
-/// Copies a handler behind its trait. Every handler that is `Clone` has it.
-pub trait CloneHandler {
+/// Copies a handler behind its trait. Every handler that is `Clone` has it, and nothing else can.
+pub trait CloneHandler: Sealed {
     /// A copy.
     fn clone_boxed(&self) -> Box<dyn CommandHandler>;
+}
+
+/// Keeps [`CloneHandler`] to handlers that are `Clone`.
+mod sealed {
+    pub trait Sealed {}
+
+    impl<T: super::CommandHandler + Clone + 'static> Sealed for T {}
 }
 
 impl<T: CommandHandler + Clone + 'static> CloneHandler for T {
@@ -111,6 +120,7 @@ impl<T: CommandHandler + Clone + 'static> CloneHandler for T {
 
 /// A command as its handler sees it. Who asks, says [`Context::user`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Command<'a> {
     /// Who asks: a session that is logged in.
     pub session: SessionId,
@@ -124,6 +134,7 @@ pub struct Command<'a> {
 
 /// What an extension answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reply<'a> {
     /// Whether it did what was asked.
     pub success: bool,
@@ -144,6 +155,12 @@ impl<'a> Reply<'a> {
     #[must_use]
     pub fn failure(error_message: &'a str) -> Self {
         Self { success: false, data: &[], error_message: Some(error_message) }
+    }
+
+    /// The same with this data, for a client that is to learn more from a failure than its words.
+    #[must_use]
+    pub fn with_data(self, data: &'a [u8]) -> Self {
+        Self { data, ..self }
     }
 }
 
@@ -191,6 +208,11 @@ pub enum Event {
         /// Which.
         room: RoomNumber,
     },
+    /// The operator has enabled this extension again. Its kept commands, deadlines and calls are gone, and it was not told
+    /// what has happened since it was disabled; after a panic its state is an earlier one. So what it remembers of
+    /// sessions and rooms is to be looked up anew in the context, and a deadline that it needs is to be set. If this
+    /// fails, the extension stays disabled.
+    Enabled,
 }
 
 /// A handler cannot do what it was called for.
@@ -259,6 +281,7 @@ pub struct Handlers {
 
 /// Why a handler is not registered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RegisterError {
     /// The name is no name of a command.
     #[error("{name:?} is no name for an extension: {InvalidCommandName}")]

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::deadline::{Deadline, Deadlines};
 use crate::digest;
 use crate::engine::RestoreError;
-use crate::id::{CallTicket, RequestId, SessionId};
+use crate::id::{AskId, CallTicket, RequestId, SessionId};
 use crate::random::Random;
 use crate::time::Instant;
 
@@ -69,10 +69,18 @@ pub(super) struct Waiting {
 /// A call of a service that has no reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Call {
-    /// The extension's.
-    pub(super) place: u32,
+    pub(super) caller: Caller,
     /// When `Deadline::ServiceCall` is armed.
     pub(super) at: Instant,
+}
+
+/// Who waits for a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Caller {
+    /// The extension in this place.
+    Extension(u32),
+    /// The operator.
+    Operator(AskId),
 }
 
 /// Keeps a handler. As stored it is the state that the handler wrote.
@@ -121,6 +129,11 @@ impl Extensions {
     /// Whether there are any.
     pub(crate) fn are_there(&self) -> bool {
         !self.slots.is_empty()
+    }
+
+    /// Each with whether it is enabled, in the order of their names.
+    pub(crate) fn standing(&self) -> impl Iterator<Item = (CommandName, bool)> {
+        self.slots.iter().map(|slot| (slot.name, !slot.is_disabled))
     }
 
     pub(super) fn count(&self) -> u32 {
@@ -200,7 +213,7 @@ impl Extensions {
     }
 
     pub(super) fn take_call_of(&mut self, place: u32) -> Option<(CallTicket, Call)> {
-        let (ticket, _) = self.calls.iter().find(|(_, call)| call.place == place)?;
+        let (ticket, _) = self.calls.iter().find(|(_, call)| call.caller == Caller::Extension(place))?;
         let ticket = *ticket;
         self.calls.remove_entry(&ticket)
     }
@@ -259,8 +272,11 @@ impl Extensions {
             fits(slot.deadlines.len() <= deadlines_max, "an extension has more deadlines than allowed")?;
         }
         let is_served = |place: u32| self.slots.get(place as usize).is_some_and(|slot| !slot.is_disabled);
-        let places =
-            self.waiting.values().map(|waiting| waiting.place).chain(self.calls.values().map(|call| call.place));
+        let of_calls = self.calls.values().filter_map(|call| match call.caller {
+            Caller::Extension(place) => Some(place),
+            Caller::Operator(_) => None,
+        });
+        let places = self.waiting.values().map(|waiting| waiting.place).chain(of_calls);
         fits(places.into_iter().all(is_served), "something waits for an extension that is not there")?;
         let names_fit = self.waiting.values().all(|waiting| self.place_of(waiting.name) == Some(waiting.place));
         fits(names_fit, "a command waits for another's extension")?;

@@ -55,7 +55,8 @@ pub(crate) fn step(engine: &mut Engine, (at, input): &(Instant, Input<'static>))
         | Action::Online { .. }
         | Action::CallService { .. }
         | Action::ExtensionFailed { .. }
-        | Action::Answer { .. } => None,
+        | Action::Answer { .. }
+        | Action::ServiceAnswer { .. } => None,
     });
     (actions.iter().cloned().collect(), recipients.collect())
 }

@@ -18,7 +18,7 @@ use lobbyd_core::data::Data;
 use lobbyd_core::engine::{Counts, Snapshot};
 use lobbyd_core::extension::Handlers;
 use lobbyd_core::id::{AskId, CallTicket, RoomNumber, SessionId, Ticket, UserId};
-use lobbyd_core::input::{Account, Admin, Input, Verdict};
+use lobbyd_core::input::{Account, Admin, Input, ServiceError, Verdict};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, CloseReason, Code, PROTOCOL_VERSION, Sealed, ServerPacket, User};
 use lobbyd_core::text::Text;
@@ -50,6 +50,7 @@ pub(crate) enum Event {
     Call(CallTicket, CommandName, Data),
     Failed(CommandName, String, bool),
     Answer(AskId, Result<u32, Code>),
+    ServiceAnswer(AskId, Result<Data, ServiceError>),
 }
 
 pub(crate) fn send(to: SessionId, packet: ServerPacket) -> Event {
@@ -417,6 +418,7 @@ impl Server {
                     Event::Failed(extension, reason.as_str().to_owned(), panicked)
                 }
                 Action::Answer { ask, result } => Event::Answer(ask, result),
+                Action::ServiceAnswer { ask, result } => Event::ServiceAnswer(ask, result),
             };
             self.events.push(event);
         }
@@ -444,7 +446,8 @@ impl Server {
                 | Event::Online(..)
                 | Event::Call(..)
                 | Event::Failed(..)
-                | Event::Answer(..) => {}
+                | Event::Answer(..)
+                | Event::ServiceAnswer(..) => {}
             }
         }
         self.engine.check().expect("the engine's parts fit together");

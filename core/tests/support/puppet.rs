@@ -98,6 +98,12 @@ impl CommandHandler for Puppet {
             Event::Entered { user, room: number, .. } => format!("{user} enters {number} of {}", room(number)),
             Event::Left { user, room: number, cause, .. } => format!("{user} leaves {number} {cause:?}"),
             Event::RoomGone { room } => format!("{room} gone"),
+            // What it has to take up is in its script for later, like that of a deadline.
+            Event::Enabled => {
+                self.heard.push("enabled".to_owned());
+                let script = self.later.clone();
+                return self.act(context, &script);
+            }
             other => panic!("the puppet does not know {other:?}"),
         });
         Ok(())

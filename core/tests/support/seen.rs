@@ -36,7 +36,8 @@ pub(super) fn record(event: &Event) {
         | Event::Online(..)
         | Event::Call(..)
         | Event::Failed(..)
-        | Event::Answer(..) => {}
+        | Event::Answer(..)
+        | Event::ServiceAnswer(..) => {}
     });
 }
 

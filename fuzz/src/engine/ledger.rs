@@ -100,7 +100,7 @@ impl Ledger {
             Action::Online { session, user: None } => {
                 assert!(self.online.remove(session), "{session} logs out and was not online");
             }
-            Action::CallService { .. } | Action::ExtensionFailed { .. } => {
+            Action::CallService { .. } | Action::ServiceAnswer { .. } | Action::ExtensionFailed { .. } => {
                 panic!("{action:?}, and there is no extension")
             }
             Action::Answer { .. } => {}

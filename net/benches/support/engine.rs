@@ -57,7 +57,8 @@ impl Crowd {
             | Action::Online { .. }
             | Action::CallService { .. }
             | Action::ExtensionFailed { .. }
-            | Action::Answer { .. } => None,
+            | Action::Answer { .. }
+            | Action::ServiceAnswer { .. } => None,
         });
         to.unwrap_or(0)
     }

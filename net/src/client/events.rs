@@ -16,6 +16,7 @@ use super::shared::Shared;
 /// Something that the server told without being asked. Texts and nicknames come from strangers: a program that prints
 /// them on a terminal escapes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// Somebody has entered the room that one is in.
     RoomNewUser {

@@ -9,6 +9,7 @@ use lobbyd_core::id::CallTicket;
 use lobbyd_core::input::ServiceError;
 use tracing::{error, warn};
 
+use super::figures::{End, Figures};
 use super::panic_message;
 
 /// A call that takes longer than this is told in the log: everybody waits while it runs. What takes long is a service.
@@ -17,7 +18,7 @@ const STALL: Duration = Duration::from_millis(10);
 /// A handler behind its guard.
 ///
 /// At the first call in each second of the engine's time it takes a copy of the handler; a handler that panics is set
-/// back to that copy, and is not called again. Copy and second are part of the state that is stored, so that a restored
+/// back to that copy, and is not called again before it is enabled. Copy and second are part of the state that is stored, so that a restored
 /// engine does the same as the one that went on.
 #[derive(Clone)]
 pub(super) struct Guarded {
@@ -27,11 +28,12 @@ pub(super) struct Guarded {
     /// The second, by the engine's time, in which the copy was taken.
     copied_in: u64,
     is_broken: bool,
+    figures: Figures,
 }
 
 impl Guarded {
-    pub(super) fn new(name: CommandName, handler: Box<dyn CommandHandler>) -> Self {
-        Self { name, copy: handler.clone(), handler, copied_in: 0, is_broken: false }
+    pub(super) fn new(name: CommandName, handler: Box<dyn CommandHandler>, figures: Figures) -> Self {
+        Self { name, copy: handler.clone(), handler, copied_in: 0, is_broken: false, figures }
     }
 
     fn call(
@@ -53,10 +55,17 @@ impl Guarded {
             work(self.handler.as_mut(), context)
         }));
         let spent = started.elapsed();
-        if spent > STALL {
+        let is_stall = spent > STALL;
+        if is_stall {
             let milliseconds = spent.as_millis();
             warn!(extension = %self.name, milliseconds, "an extension kept everybody waiting; slow work belongs in a service");
         }
+        let end = match &result {
+            Ok(Ok(())) => End::Done,
+            Ok(Err(_)) => End::Failed,
+            Err(_) => End::Panicked,
+        };
+        self.figures.count(spent, is_stall, end);
         result.unwrap_or_else(|payload| {
             std::mem::swap(&mut self.handler, &mut self.copy);
             self.is_broken = true;
@@ -71,6 +80,9 @@ impl CommandHandler for Guarded {
     }
 
     fn event(&mut self, context: &mut Context<'_>, event: Event) -> Result<(), Failure> {
+        if event == Event::Enabled {
+            self.mend();
+        }
         self.call(context, |handler, context| handler.event(context, event))
     }
 
@@ -121,6 +133,24 @@ impl CommandHandler for Guarded {
 }
 
 impl Guarded {
+    /// A handler that was broken is to be called again, as its last copy has it.
+    fn mend(&mut self) {
+        if !self.is_broken {
+            return;
+        }
+        // What broke is in the place of the copy. A handler whose state cannot be copied stays broken.
+        match catch_unwind(AssertUnwindSafe(|| self.handler.clone())) {
+            Ok(copy) => {
+                self.copy = copy;
+                self.is_broken = false;
+            }
+            Err(payload) => {
+                let reason = panic_message(payload.as_ref());
+                error!(extension = %self.name, reason, "an extension panicked in being copied, and cannot be enabled");
+            }
+        }
+    }
+
     fn save_one(&self, handler: &dyn CommandHandler, out: &mut Vec<u8>) {
         let length = out.len();
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| handler.save(out))) {

@@ -18,13 +18,14 @@ use lobbyd_core::id::SessionId;
 use lobbyd_core::input::Input;
 use lobbyd_core::packet::{ClientPacket, CloseReason, Code, Sealed};
 use lobbyd_core::time::Instant;
-use tracing::error;
+use tracing::{error, info};
 
 pub use self::budget::CommandBudget;
 pub use self::log::PacketLog;
 pub use self::metrics::{PacketFigures, PacketMetrics, PacketMetricsHandle};
 pub use self::words::WordFilter;
 use super::panic_message;
+use crate::stats::MiddlewareStats;
 
 /// A packet as the engine gets it: secrets are sealed, so middleware can show it to anybody.
 pub type Packet<'p> = ClientPacket<'p, Sealed>;
@@ -32,7 +33,8 @@ pub type Packet<'p> = ClientPacket<'p, Sealed>;
 /// One link of the chain.
 ///
 /// It must be deterministic, as everything that changes what the engine is told: time is handed in. One that panics is
-/// taken out of the chain; the packet at which it did is refused with `ExtensionFailed`.
+/// taken out of the chain until an operator enables it again; the packet at which it did is refused with
+/// `ExtensionFailed`.
 pub trait Middleware {
     /// What it is called in the log.
     fn name(&self) -> &str;
@@ -48,6 +50,9 @@ pub trait Middleware {
     fn after(&mut self, passage: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, spent: Duration) {
         let _ = (passage, packet, outcome, spent);
     }
+
+    /// An operator has it passed again after a panic, which may have left its state half changed: puts it in order.
+    fn enabled(&mut self) {}
 }
 
 /// What is known where a packet passes.
@@ -86,6 +91,7 @@ impl<'e> Passage<'e> {
 
 /// What middleware makes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Decision<'p> {
     /// It goes on as it is.
     Pass,
@@ -99,6 +105,7 @@ pub enum Decision<'p> {
 
 /// What came of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The request was answered with success, or the packet is one that nothing answers.
     Done,
@@ -120,13 +127,16 @@ struct Link {
     name: String,
     middleware: Box<dyn Middleware>,
     is_broken: bool,
+    stopped: u64,
+    replaced: u64,
+    faults: u64,
 }
 
 impl Chain {
     pub(super) fn new(middleware: Vec<Box<dyn Middleware>>) -> Self {
         let link = |middleware: Box<dyn Middleware>| {
             let name = middleware.name().to_owned();
-            Link { name, middleware, is_broken: false }
+            Link { name, middleware, is_broken: false, stopped: 0, replaced: 0, faults: 0 }
         };
         Self { links: middleware.into_iter().map(link).collect() }
     }
@@ -135,6 +145,24 @@ impl Chain {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.links.is_empty()
+    }
+
+    /// How each piece of middleware stands, in the order in which packets pass it.
+    pub(crate) fn stats(&self) -> Vec<MiddlewareStats> {
+        let stats = |link: &Link| MiddlewareStats {
+            name: link.name.clone(),
+            enabled: !link.is_broken,
+            stopped: link.stopped,
+            replaced: link.replaced,
+            faults: link.faults,
+        };
+        self.links.iter().map(stats).collect()
+    }
+
+    /// Has packets pass middleware of that name again, and says how many pieces were out.
+    pub fn enable(&mut self, name: &str) -> u32 {
+        let broken = self.links.iter_mut().filter(|link| link.is_broken && link.name == name);
+        broken.map(|link| u32::from(link.enable())).sum()
     }
 
     /// Hands a packet to the engine, through the chain and back. What the engine does is in `actions`, which were empty.
@@ -189,7 +217,7 @@ impl std::fmt::Debug for Chain {
 
 impl Link {
     fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: Packet<'p>) -> Decision<'p> {
-        let Self { name, middleware, is_broken } = self;
+        let Self { name, middleware, is_broken, stopped, replaced, faults } = self;
         if *is_broken {
             return Decision::Pass;
         }
@@ -203,24 +231,51 @@ impl Link {
             Ok(Decision::Replace(other)) if !may_replace(&packet, &other) => {
                 let kind = packet.name();
                 error!(middleware = name, kind, "middleware made another request of a packet, which is refused");
+                *faults += 1;
                 Decision::Stop(Code::ExtensionFailed)
             }
-            Ok(decision) => decision,
+            Ok(decision) => {
+                match &decision {
+                    Decision::Pass => {}
+                    Decision::Replace(_) => *replaced += 1,
+                    Decision::Stop(_) => *stopped += 1,
+                }
+                decision
+            }
             Err(payload) => {
                 *is_broken = true;
+                *faults += 1;
                 tell(name, payload.as_ref());
                 Decision::Stop(Code::ExtensionFailed)
             }
         }
     }
 
+    /// Puts itself back; says whether it could.
+    fn enable(&mut self) -> bool {
+        let Self { name, middleware, is_broken, faults, .. } = self;
+        match catch_unwind(AssertUnwindSafe(|| middleware.enabled())) {
+            Ok(()) => {
+                *is_broken = false;
+                info!(middleware = name, "packets pass middleware again");
+                true
+            }
+            Err(payload) => {
+                *faults += 1;
+                tell(name, payload.as_ref());
+                false
+            }
+        }
+    }
+
     fn after(&mut self, passage: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, spent: Duration) {
-        let Self { name, middleware, is_broken } = self;
+        let Self { name, middleware, is_broken, faults, .. } = self;
         if *is_broken {
             return;
         }
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| middleware.after(passage, packet, outcome, spent))) {
             *is_broken = true;
+            *faults += 1;
             tell(name, payload.as_ref());
         }
     }
@@ -228,7 +283,7 @@ impl Link {
 
 fn tell(name: &str, payload: &(dyn std::any::Any + Send)) {
     let reason = panic_message(payload);
-    error!(middleware = name, reason, "middleware panicked; packets pass without it from now on");
+    error!(middleware = name, reason, "middleware panicked; packets pass without it until it is enabled again");
 }
 
 /// Whether it is the same request, so that it gets its one response, and asks about the same secret, which is the only
@@ -275,7 +330,8 @@ fn outcome(session: SessionId, packet: &Packet<'_>, actions: &Actions) -> Outcom
             | Action::Online { .. }
             | Action::CallService { .. }
             | Action::ExtensionFailed { .. }
-            | Action::Answer { .. } => {}
+            | Action::Answer { .. }
+            | Action::ServiceAnswer { .. } => {}
         }
     }
     if asked.is_some() { Outcome::Waits } else { Outcome::Done }

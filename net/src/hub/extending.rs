@@ -1,16 +1,16 @@
 //! What the hub does for extensions, and for a handle that asks the engine for something.
 
 use lobbyd_core::command::CommandName;
-use lobbyd_core::data::Data;
+use lobbyd_core::data::{Data, RawBytes};
 use lobbyd_core::id::{AskId, CallTicket, SessionId};
-use lobbyd_core::input::Input;
+use lobbyd_core::input::{Admin, Input, ServiceError};
 use lobbyd_core::packet::Code;
 use lobbyd_core::text::Text;
 use lobbyd_core::time::Instant;
-use tracing::error;
+use tracing::{error, info};
 
 use super::Hub;
-use crate::ask::{Ask, AskReply};
+use crate::ask::{Ask, AskReply, CallReply};
 use crate::extension::middleware::Packet;
 use crate::system::SystemWork;
 use crate::transport::Stream;
@@ -33,7 +33,7 @@ impl<S: Stream> Hub<S> {
 
     pub(super) fn extension_failed(&mut self, extension: CommandName, reason: &Text, panicked: bool) {
         if panicked {
-            error!(%extension, %reason, "an extension panicked: its commands are refused from now on");
+            error!(%extension, %reason, "an extension panicked: its commands are refused until it is enabled again");
             self.system.push(Input::DisableExtension { extension });
         } else {
             error!(%extension, %reason, "an extension failed; nothing of what it was doing is done");
@@ -50,10 +50,31 @@ impl<S: Stream> Hub<S> {
             let _ = reply.send(heard);
             return;
         }
-        self.last_ask.0 += 1;
-        let id = self.last_ask;
+        let id = self.next_ask();
         self.asks.insert(id, reply);
         self.step(now, Input::Admin(ask.admin(id)));
+        if let Ask::SetExtension { extension, enabled } = ask {
+            info!(%extension, enabled, "the operator has set whether an extension's commands are served");
+        }
+    }
+
+    /// A handle asks a service.
+    pub(super) fn ask_service(&mut self, now: Instant, service: CommandName, request: &Data, reply: CallReply) {
+        let ask = self.next_ask();
+        self.service_asks.insert(ask, reply);
+        self.step(now, Input::Admin(Admin::CallService { ask, service, request: RawBytes(request.as_bytes()) }));
+    }
+
+    pub(super) fn service_answered(&mut self, ask: AskId, result: Result<Data, ServiceError>) {
+        if let Some(reply) = self.service_asks.remove(&ask) {
+            // Whoever asked may have gone.
+            let _ = reply.send(result);
+        }
+    }
+
+    fn next_ask(&mut self) -> AskId {
+        self.last_ask.0 += 1;
+        self.last_ask
     }
 
     pub(super) fn answered(&mut self, ask: AskId, result: Result<u32, Code>) {

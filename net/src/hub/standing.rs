@@ -21,7 +21,7 @@ impl<S: Stream> Hub<S> {
             lanes: LanesReport {
                 system: self.system.report(),
                 user: self.user_lane,
-                background: LaneReport { waiting: self.pool.is_untidy().into(), ..self.background_lane },
+                background: LaneReport { waiting: self.is_untidy().into(), ..self.background_lane },
             },
             pool: self.pool.report(),
             uptime: self.started_at.elapsed(),
@@ -42,6 +42,9 @@ impl<S: Stream> Hub<S> {
             },
             logins: self.logins.stats(),
             scheduled: self.scheduled.stats(),
+            extensions: self.extension_figures.stats(&self.engine),
+            middleware: self.chain.stats(),
+            buffers: self.buffers.report(),
             ..Stats::default()
         };
         self.tally.tell(&mut stats);

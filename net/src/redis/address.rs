@@ -16,6 +16,7 @@ pub struct RedisAddress {
 
 /// Why a URL names no Redis that can be used. It never holds the URL, in which there may be a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AddressError {
     /// Not of the form that is understood.
     #[error("the Redis URL cannot be read ({0}); it is written redis://[USER][:PASSWORD@]HOST[:PORT][/DATABASE]")]

@@ -10,6 +10,7 @@ use super::address::RedisAddress;
 
 /// Why a command gave no answer that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LinkError {
     /// There is no connection; the command was not sent.
     #[error("there is no connection: it {0}")]
@@ -50,6 +51,7 @@ impl LinkError {
 
 /// What is wrong with a connection, or with the attempt to make one. Reads on after "Redis at …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LinkFault {
     /// The stream could not be made, or broke.
     #[error("cannot be reached ({0}); check that it runs and that the address is right")]

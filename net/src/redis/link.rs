@@ -87,6 +87,7 @@ pub enum LinkState {
 
 /// What a link has counted since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LinkStats {
     /// Connections made.
     pub connects: u64,

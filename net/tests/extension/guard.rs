@@ -1,8 +1,10 @@
 use std::time::Duration;
 
 use lobbyd_core::action::Action;
-use lobbyd_core::extension::{Command, CommandHandler, Context, Failure, RegisterError, Reply};
-use lobbyd_core::input::Input;
+use lobbyd_core::extension::{Command, CommandHandler, Context, Event, Failure, RegisterError, Reply};
+use lobbyd_core::id::AskId;
+use lobbyd_core::input::{Admin, Input};
+use lobbyd_core::packet::Code;
 use lobbyd_net::extension::Extensions;
 use lobbyd_net::extension::middleware::PacketLog;
 
@@ -98,6 +100,63 @@ fn restored_guard_does_what_the_original_does() {
         assert_eq!(restored.says(ALICE, packet), server.says(ALICE, packet));
         assert_eq!(restored.assembled.engine.digest(), server.assembled.engine.digest());
     }
+}
+
+fn enable() -> Input<'static> {
+    let extension = "fragile".parse().unwrap();
+    Input::Admin(Admin::SetExtension { ask: AskId(1), extension, enabled: true })
+}
+
+#[test]
+fn extension_that_is_enabled_again_goes_on_from_its_last_copy() {
+    let mut server = Server::new(extensions());
+    server.says(ALICE, command(1, "fragile", ""));
+    server.after(Duration::from_secs(1)).says(ALICE, command(1, "fragile", "panic"));
+    server.input(Input::DisableExtension { extension: "fragile".parse().unwrap() });
+    assert_eq!(responses(&server.says(ALICE, command(2, "fragile", ""))), ["ExtensionFailed"]);
+    // Also a restored one can be enabled, and goes on as the original does.
+    let stored = serde_json::to_string(&server.assembled.engine.snapshot()).unwrap();
+    let mut restored = Server::new(Extensions::new());
+    restored.assembled = extensions().restore(serde_json::from_str(&stored).unwrap()).unwrap();
+    restored.now = server.now;
+    for server in [&mut server, &mut restored] {
+        assert_eq!(server.input(enable()), [Action::Answer { ask: AskId(1), result: Ok(1) }]);
+        assert_eq!(responses(&server.says(ALICE, command(3, "fragile", ""))), ["\"2\""]);
+    }
+    assert_eq!(restored.assembled.engine.digest(), server.assembled.engine.digest());
+    // It is guarded as before: what broke first is nowhere any more.
+    server.says(ALICE, command(4, "fragile", "panic"));
+    server.input(Input::DisableExtension { extension: "fragile".parse().unwrap() });
+    server.input(enable());
+    assert_eq!(responses(&server.says(ALICE, command(5, "fragile", ""))), ["\"2\""]);
+}
+
+/// Panics at being enabled.
+#[derive(Clone)]
+struct Stubborn;
+
+impl CommandHandler for Stubborn {
+    fn command(&mut self, context: &mut Context<'_>, _: Command<'_>) -> Result<(), Failure> {
+        Ok(context.reply(Reply::success(b""))?)
+    }
+
+    fn event(&mut self, _: &mut Context<'_>, event: Event) -> Result<(), Failure> {
+        assert!(event != Event::Enabled, "no");
+        Ok(())
+    }
+}
+
+#[test]
+fn panic_at_being_enabled_leaves_the_extension_disabled() {
+    let mut extensions = Extensions::new();
+    extensions.command("fragile", Stubborn).unwrap();
+    let mut server = Server::new(extensions);
+    let extension = "fragile".parse().unwrap();
+    server.input(Input::DisableExtension { extension });
+    let failed = Action::ExtensionFailed { extension, reason: "no".into(), panicked: true };
+    let refused = Action::Answer { ask: AskId(1), result: Err(Code::ExtensionFailed) };
+    assert_eq!(server.input(enable()), [failed, refused]);
+    assert_eq!(responses(&server.says(ALICE, command(2, "fragile", ""))), ["ExtensionFailed"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::time::Duration;
 
 use lobbyd_core::extension::{Command, CommandHandler, Context, Event, Failure, RegisterError, Reply};
@@ -89,6 +90,12 @@ impl CommandHandler for ReadyCheck {
             // Its number may come again, for another room.
             self.rooms.remove(&room);
             context.clear_deadline(room.0.into());
+        }
+        if event == Event::Enabled {
+            // After a panic. Nobody has told this who came and went meanwhile, and its deadlines are gone.
+            for room in mem::take(&mut self.rooms).into_keys() {
+                self.end(context, room, "something went wrong: say again that you are ready")?;
+            }
         }
         Ok(())
     }

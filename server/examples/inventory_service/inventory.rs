@@ -10,7 +10,7 @@ use std::time::Duration;
 use lobbyd_core::command::CommandName;
 use lobbyd_core::data::Data;
 use lobbyd_core::extension::{
-    Command, CommandHandler, Context, ContextError, Failure, KeptCommand, RegisterError, Reply,
+    Command, CommandHandler, Context, ContextError, Event, Failure, KeptCommand, RegisterError, Reply,
 };
 use lobbyd_core::id::CallTicket;
 use lobbyd_core::input::ServiceError;
@@ -96,15 +96,21 @@ impl CommandHandler for Inventory {
             Ok(Err(why)) => Reply::failure(why),
             // Not even whether it was done is known.
             Err(ServiceError::TimedOut) => Reply::failure("the inventory does not answer: look what you have, later"),
-            Err(ServiceError::Busy | ServiceError::Failed | ServiceError::Unknown) => {
-                Reply::failure("the inventory is out of reach: try again")
-            }
+            Err(_) => Reply::failure("the inventory is out of reach: try again"),
         };
         match context.answer(kept, reply) {
             // Whoever asked may have gone, or have waited for too long.
             Ok(()) | Err(ContextError::NotWaiting) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn event(&mut self, _: &mut Context<'_>, event: Event) -> Result<(), Failure> {
+        if event == Event::Enabled {
+            // After a panic: what was asked before it is answered by nobody.
+            self.asked.clear();
+        }
+        Ok(())
     }
 
     fn save(&self, out: &mut Vec<u8>) {

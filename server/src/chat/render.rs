@@ -65,6 +65,8 @@ pub(super) fn event(event: &Event, room: Option<&Room>, me: Option<&User>) -> Ve
         Event::Gap { room, .. } => vec![format!(
             "* something that happened in room {room} was not heard here; /leave and /enter {room} shows who is there"
         )],
+        // What a later client library tells of is shown by a later chat.
+        _ => Vec::new(),
     }
 }
 

@@ -142,6 +142,8 @@ impl View {
             | Event::Custom { .. }
             | Event::GoAway { .. }
             | Event::Gap { .. } => {}
+            // What a later client library tells of is not known here.
+            _ => {}
         }
     }
 
@@ -160,6 +162,7 @@ fn room_of(event: &Event) -> Option<RoomNumber> {
         | Event::Gap { room, .. } => Some(*room),
         Event::Notice { room, .. } => *room,
         Event::DirectMessage { .. } | Event::Announce { .. } | Event::Custom { .. } | Event::GoAway { .. } => None,
+        _ => None,
     }
 }
 

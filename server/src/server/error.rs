@@ -49,6 +49,7 @@ pub enum StartError {
 
 /// Why there is no report of a server's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum EndError {
     /// It had ended before this call.
     #[error("the server has stopped")]

@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lobbyd_core::command::CommandName;
+use lobbyd_core::data::Data;
 use lobbyd_core::id::RoomNumber;
+use lobbyd_core::input::ServiceError;
 use lobbyd_core::name::UserName;
 use lobbyd_core::operator::RoomStatus;
 use lobbyd_core::packet::{Code, RoomSummary};
 use lobbyd_net::node::{NodeHandle, ScheduleError, Stopped};
 use lobbyd_net::stats::{ConnectionStats, Stats};
-use lobbyd_net::{AskError, Lane, Message, Report};
+use lobbyd_net::{AskError, CallError, Lane, LentBuffer, Message, Report};
 use tokio::sync::watch;
 
 use super::error::EndError;
@@ -163,6 +166,53 @@ impl ServerHandle {
         Ok(self.node.close_user(named(user)?).await?)
     }
 
+    /// Asks a service that is registered under that name, as an extension does: within the service's own bounds of time
+    /// and number, and those of the settings. The question and its answer are inputs of the engine.
+    ///
+    /// # Errors
+    /// `Unknown` without such a service, `Busy` when too many calls are under way, `TimedOut`, `Failed` when the service says
+    /// so, panics, or gives too long a reply; and when the server has stopped.
+    pub async fn call_service(&self, service: &str, request: impl Into<Data>) -> Result<Data, CallError> {
+        // What is no name is no service's name.
+        let service = service.parse().map_err(|_| CallError::Service(ServiceError::Unknown))?;
+        self.node.call_service(service, request).await
+    }
+
+    /// Has the commands of an extension served again, after a panic or [`ServerHandle::disable_extension`] has disabled it.
+    /// After a panic its state is that of its last copy, at most a second of calls older. Says whether it was disabled.
+    ///
+    /// # Errors
+    /// `CommandUnknown` without such an extension, `ExtensionFailed` when it does not take up its work and stays disabled,
+    /// and when the server has stopped.
+    pub async fn enable_extension(&self, extension: &str) -> Result<bool, AskError> {
+        self.node.set_extension(command(extension)?, true).await
+    }
+
+    /// Has the commands of an extension refused, because it stalls, for example: what waits for it is refused as well, and
+    /// its deadlines and calls are dropped. Says whether it was enabled.
+    ///
+    /// # Errors
+    /// `CommandUnknown` without such an extension, and when the server has stopped.
+    pub async fn disable_extension(&self, extension: &str) -> Result<bool, AskError> {
+        self.node.set_extension(command(extension)?, false).await
+    }
+
+    /// Has packets pass middleware of that name again, after it was taken out for a panic, and says how many pieces of
+    /// middleware that were: none if it is unknown, or was not out.
+    ///
+    /// # Errors
+    /// When the server has stopped.
+    pub async fn enable_middleware(&self, name: &str) -> Result<u32, Stopped> {
+        self.node.enable_middleware(name).await
+    }
+
+    /// A buffer of the pool that services borrow from, too
+    /// ([`Extensions::buffers`](lobbyd_net::extension::Extensions::buffers)). It goes back when it is dropped.
+    #[must_use]
+    pub fn lend_buffer(&self) -> LentBuffer {
+        self.node.lend_buffer()
+    }
+
     /// Runs a future on the server's thread and gives what it gives; `NodeHandle::schedule` says what the lanes are. It
     /// runs on when nobody waits for it any more, and ends with the server.
     ///
@@ -216,4 +266,9 @@ impl std::fmt::Debug for ServerHandle {
 
 fn named(user: &str) -> Result<UserName, AskError> {
     user.parse().map_err(|_| AskError::Refused(Code::NameInvalid))
+}
+
+fn command(extension: &str) -> Result<CommandName, AskError> {
+    // What is no name is no extension's name.
+    extension.parse().map_err(|_| AskError::Refused(Code::CommandUnknown))
 }

@@ -103,7 +103,8 @@ impl Model {
             | Action::Online { .. }
             | Action::CallService { .. }
             | Action::ExtensionFailed { .. }
-            | Action::Answer { .. } => None,
+            | Action::Answer { .. }
+            | Action::ServiceAnswer { .. } => None,
         }
     }
 

@@ -68,6 +68,12 @@ impl Model {
                 let count = (before - self.rooms.len()) as u32;
                 told.does(&Action::Answer { ask: *ask, result: Ok(count) })
             }
+            // The model knows no extensions, so whatever is to be enabled or disabled is not there.
+            Admin::SetExtension { ask, .. } => {
+                told.does(&Action::Answer { ask: *ask, result: Err(Code::CommandUnknown) })
+            }
+            // Nor does it know services; no scenario has a handle that asks one.
+            Admin::CallService { service, .. } => Err(told.mismatch(format!("a call of the service {service}"))),
         }
     }
 

@@ -53,7 +53,8 @@ impl<'a> Told<'a> {
             | Action::Online { .. }
             | Action::CallService { .. }
             | Action::ExtensionFailed { .. }
-            | Action::Answer { .. } => None,
+            | Action::Answer { .. }
+            | Action::ServiceAnswer { .. } => None,
         })
     }
 

@@ -138,7 +138,9 @@ impl Story {
                 Admin::NotifyUser { .. }
                 | Admin::NotifyRoom { .. }
                 | Admin::Kick { .. }
-                | Admin::CleanUpEmptyRooms { .. },
+                | Admin::CleanUpEmptyRooms { .. }
+                | Admin::CallService { .. }
+                | Admin::SetExtension { .. },
             ) => Err("what the operator asks by a handle"),
             Input::Stopped { .. } | Input::ServiceReply { .. } | Input::DisableExtension { .. } => {
                 Err("what comes of extensions")

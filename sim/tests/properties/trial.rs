@@ -412,7 +412,8 @@ impl Trial {
                 | Action::Online { .. }
                 | Action::CallService { .. }
                 | Action::ExtensionFailed { .. }
-                | Action::Answer { .. } => {}
+                | Action::Answer { .. }
+                | Action::ServiceAnswer { .. } => {}
             }
         }
         self.lookout.marks.extend((closed > 1).then_some(Mark::ClosedTogether));

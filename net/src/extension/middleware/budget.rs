@@ -63,7 +63,7 @@ impl Middleware for CommandBudget {
 
     fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: Packet<'p>) -> Decision<'p> {
         let command = match packet {
-            ClientPacket::CustomCommand { command_type, .. } => std::str::from_utf8(command_type.0).ok(),
+            ClientPacket::CustomCommand { command_type, .. } => command_type.as_utf8(),
             ClientPacket::Hello { .. }
             | ClientPacket::Ping { .. }
             | ClientPacket::Pong { .. }

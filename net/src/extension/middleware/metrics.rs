@@ -23,6 +23,7 @@ type Figures = BTreeMap<&'static str, PacketFigures>;
 
 /// The figures of one kind of packet, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PacketFigures {
     /// How many were done.
     pub done: u64,

@@ -17,6 +17,8 @@ pub struct WordFilter {
     words: BTreeSet<String>,
     /// No word is longer, so a longer one need not be looked up.
     bytes_max: usize,
+    /// What words of plain letters begin with, and how many bytes they have: most words of a text are neither.
+    begins: Beginnings,
     masks: bool,
     /// The word at hand, in lower case.
     word: String,
@@ -40,11 +42,15 @@ impl WordFilter {
     fn new(words: impl IntoIterator<Item = impl AsRef<str>>, masks: bool) -> Self {
         let words: BTreeSet<_> = words.into_iter().map(|word| word.as_ref().to_lowercase()).collect();
         let bytes_max = words.iter().map(String::len).max().unwrap_or(0);
-        Self { words, bytes_max, masks, word: String::new(), masked: String::new() }
+        let begins = Beginnings::of(&words);
+        Self { words, bytes_max, begins, masks, word: String::new(), masked: String::new() }
     }
 
     /// Whether a word of the list is in `text`; if the filter masks, `masked` is the text without it then.
     fn find(&mut self, text: &str) -> bool {
+        if text.is_ascii() && !self.begins.may_be_in(text.as_bytes()) {
+            return false;
+        }
         self.masked.clear();
         // Up to here the text is in `masked`.
         let mut copied = 0;
@@ -79,6 +85,44 @@ impl WordFilter {
     }
 }
 
+/// What a word of ASCII letters and digits must begin with to be in a list, for each length: a look at its first byte says
+/// of nearly every word that it is not.
+#[derive(Clone, Debug)]
+struct Beginnings {
+    /// By the first byte, in lower case: a bit for each length, the last one for all that are longer.
+    lengths: [u32; 128],
+}
+
+impl Beginnings {
+    fn of(words: &BTreeSet<String>) -> Self {
+        let mut lengths = [0; 128];
+        for word in words {
+            if let Some(first) = word.bytes().next().filter(u8::is_ascii) {
+                lengths[usize::from(first)] |= Self::bit(word.len());
+            }
+        }
+        Self { lengths }
+    }
+
+    /// Whether one of the words of an ASCII text is worth a look.
+    fn may_be_in(&self, text: &[u8]) -> bool {
+        let mut rest = text;
+        while let Some(start) = rest.iter().position(u8::is_ascii_alphanumeric) {
+            rest = &rest[start..];
+            let length = rest.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
+            if self.lengths[usize::from(rest[0].to_ascii_lowercase() & 0x7f)] & Self::bit(length) != 0 {
+                return true;
+            }
+            rest = &rest[length..];
+        }
+        false
+    }
+
+    fn bit(length: usize) -> u32 {
+        1 << length.min(31)
+    }
+}
+
 impl Middleware for WordFilter {
     fn name(&self) -> &str {
         "word filter"
@@ -99,7 +143,7 @@ impl Middleware for WordFilter {
             | ClientPacket::KickRequest { .. }
             | ClientPacket::CustomCommand { .. } => return Decision::Pass,
         };
-        let Ok(text) = std::str::from_utf8(raw.0) else {
+        let Some(text) = raw.as_utf8() else {
             return Decision::Pass;
         };
         if !self.find(text) {
@@ -138,6 +182,26 @@ mod tests {
         assert_eq!(masked(&[], "anything"), None);
         assert_eq!(masked(&["darn"], ""), None);
         assert_eq!(masked(&["darn"], "?!"), None);
+    }
+
+    #[test]
+    fn first_look_overlooks_nothing() {
+        let long = "l".repeat(40);
+        let listed = ["a", "darn", "x9", "42", &long, "ärger"];
+        let filter = WordFilter::masking(listed);
+        for word in ["a", "A", "Darn", "DARN", "X9", "42", &long, &long.to_uppercase()] {
+            for (before, after) in [("", ""), ("so, ", "!"), ("dare not\n", " darning"), ("9-", "_"), ("\u{7f}", "\0")]
+            {
+                let text = format!("{before}{word}{after}");
+                assert!(filter.begins.may_be_in(text.as_bytes()), "{text:?}");
+                assert!(filter.clone().find(&text), "{text:?}");
+            }
+        }
+        for text in ["", " ", "?!", "darning", "xx", "41 is it", &"l".repeat(30), "who has seen the red knight"] {
+            assert!(!filter.clone().find(text), "{text:?}");
+        }
+        // A letter that is not ASCII may have a lower case that is, so that such a text is looked at as a whole.
+        assert_eq!(masked(&["kelvin"], "\u{212a}elvin").as_deref(), Some("******"));
     }
 
     #[test]

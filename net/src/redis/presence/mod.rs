@@ -56,6 +56,7 @@ pub struct PresenceConfig {
 
 /// A setting of [`PresenceConfig`] that cannot hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PresenceConfigError {
     /// The lease's life.
     #[error("a presence lease of {0:?}; allowed is 100 ms to 1 h")]
@@ -72,6 +73,7 @@ const REPLACE_ROUNDS: u32 = 8;
 
 /// What was counted since the start, and how many leases there are now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PresenceStats {
     /// Leases held now.
     pub held: usize,

@@ -513,7 +513,7 @@ impl Daemon {
                     stores.ask(self.index, question, wire);
                 }
                 Action::ReleasePresence { ticket, user } => stores.release(self.index, *ticket, *user, wire),
-                Action::Online { .. } | Action::Answer { .. } => {}
+                Action::Online { .. } | Action::Answer { .. } | Action::ServiceAnswer { .. } => {}
                 Action::CallService { ticket, service, request } => {
                     let random = self.stand_in_random.next();
                     let (delay, result) = self.extend.answer(*service, request, random);

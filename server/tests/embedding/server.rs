@@ -1,68 +1,22 @@
-//! A server as a part of a program: built, spoken to by its handle, stopped, and refused with an error that helps.
+//! A server built, spoken to by its handle, and stopped.
 
-#![expect(clippy::unwrap_used, reason = "in helpers of tests too, a panic is how a test fails")]
-
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use lobbyd::config::Settings;
-use lobbyd::stores::listed::ListedAccounts;
-use lobbyd::{EndError, Server, ServerBuilder, ServerHandle, StartError};
-use lobbyd_core::extension::{Command, CommandHandler, Context, Failure, RegisterError, Reply};
+use lobbyd::{EndError, ServerHandle};
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::input::Account;
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{CloseReason, Code};
-use lobbyd_net::client::{ClientError, Event, Events, Handle, connect};
+use lobbyd_net::client::{ClientError, Event, connect};
 use lobbyd_net::extension::middleware::WordFilter;
 use lobbyd_net::node::{ScheduleError, Stopped};
 use lobbyd_net::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
 use lobbyd_net::{AskError, Lane, Message};
 use tokio::net::TcpStream;
 
-const GENERAL: RoomNumber = RoomNumber(1);
-
-fn settings() -> Settings {
-    let mut settings = Settings::default();
-    settings.server.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
-    settings
-}
-
-fn name(text: &str) -> UserName {
-    text.parse().unwrap()
-}
-
-fn builder() -> ServerBuilder {
-    Server::builder()
-        .settings(settings())
-        .accounts(|| ListedAccounts::new().with(name("alice"), "wonder").with(name("bob"), "builder"))
-}
-
-async fn log_in(server: &ServerHandle, user: &str, secret: &str) -> (Handle, Events) {
-    let stream = TcpStream::connect(server.address()).await.unwrap();
-    let (handle, events, connection) = connect(stream, "embedding test").await.unwrap();
-    tokio::spawn(connection.run());
-    handle.login(user, secret.as_bytes()).await.unwrap();
-    (handle, events)
-}
-
-/// Throws a die.
-#[derive(Clone)]
-struct Die;
-
-impl CommandHandler for Die {
-    fn command(&mut self, context: &mut Context<'_>, command: Command<'_>) -> Result<(), Failure> {
-        if command.parameters == b"too long" {
-            let long = vec![b'x'; context.config().frame_bytes_max as usize];
-            return Ok(context.reply(Reply::success(&long))?);
-        }
-        let thrown = 1 + context.random_below(1_000_000);
-        Ok(context.reply(Reply::success(thrown.to_string().as_bytes()))?)
-    }
-}
+use crate::support::{Die, GENERAL, builder, log_in, name, settings};
 
 #[tokio::test]
 async fn handle_speaks_looks_and_kicks() {
@@ -246,31 +200,6 @@ async fn scheduled_futures_run_in_their_lanes_and_a_panic_is_an_error() {
 }
 
 #[tokio::test]
-async fn calls_after_the_end_say_so() {
-    let server = builder().start().await.unwrap();
-    let address = server.address();
-    let (_alice, mut events) = log_in(&server, "alice", "wonder").await;
-    let report = server.stop().await.unwrap();
-    assert_eq!(report.traffic.accepted, 1);
-    assert!(matches!(events.next().await, Err(ClientError::Closed(CloseReason::Stopped))));
-
-    assert_eq!(server.connection_count().await, Err(Stopped));
-    assert_eq!(server.connection_stats().await, Err(Stopped));
-    assert_eq!(server.stats().await.map(|_| ()), Err(Stopped));
-    assert_eq!(server.announce("anybody?").await, Err(AskError::Stopped(Stopped)));
-    assert_eq!(server.schedule(Lane::User, async {}).await, Err(ScheduleError::Stopped(Stopped)));
-    assert_eq!(server.stop().await.map(|_| ()), Err(EndError::Stopped));
-    assert_eq!(server.drain(Duration::ZERO).await.map(|_| ()), Err(EndError::Stopped));
-    assert_eq!(
-        server.ended().await.map(|report| report.traffic.accepted),
-        Ok(1),
-        "the end itself can still be asked for"
-    );
-    // Its address is free again.
-    TcpListener::bind(address).unwrap();
-}
-
-#[tokio::test]
 async fn drain_lets_clients_finish_and_ends() {
     let server = builder().start().await.unwrap();
     let (_alice, mut events) = log_in(&server, "alice", "wonder").await;
@@ -280,48 +209,6 @@ async fn drain_lets_clients_finish_and_ends() {
     assert!(matches!(events.next().await, Ok(Event::GoAway { .. })));
     assert!(matches!(events.next().await, Err(ClientError::Closed(CloseReason::Draining))));
     ended.await.unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn what_is_wrong_is_said_before_anything_listens() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut in_use = settings();
-    in_use.server.listen = vec![taken.local_addr().unwrap()];
-    let error = builder().settings(in_use).start().await.unwrap_err();
-    let StartError::Listen(bind) = &error else { panic!("{error:?}") };
-    assert_eq!((bind.address, bind.source.kind()), (taken.local_addr().unwrap(), ErrorKind::AddrInUse));
-
-    let error = builder().store("redis//elsewhere").start().await.unwrap_err();
-    assert!(matches!(error, StartError::StoreUnknown { .. }), "{error:?}");
-    assert!(error.to_string().starts_with("\"redis//elsewhere\" is no store; allowed is \"embedded\""), "{error}");
-    let error = builder().store("redis://:hunter2@host/x").start().await.unwrap_err();
-    assert!(!error.to_string().contains("hunter2"), "{error}");
-
-    let error = builder().command("die", Die).command("die", Die).start().await.unwrap_err();
-    assert!(matches!(error, StartError::Extension(RegisterError::Duplicate(_))), "{error:?}");
-    let error = builder().command("Die!", Die).start().await.unwrap_err();
-    assert!(matches!(error, StartError::Extension(RegisterError::NameInvalid { .. })), "{error:?}");
-
-    let mut nobody = settings();
-    nobody.limits.users_max = 0;
-    let error = builder().settings(nobody).start().await.unwrap_err();
-    assert!(matches!(&error, StartError::Setting(error) if error.setting == "users_max"), "{error:?}");
-    let error = builder().config_file("nowhere/lobbyd.toml").start().await.unwrap_err();
-    assert!(matches!(error, StartError::Config(_)), "{error:?}");
-    let error = builder().extensions(|_| panic!("on purpose")).start().await.unwrap_err();
-    assert!(matches!(error, StartError::Panicked), "{error:?}");
-}
-
-#[tokio::test]
-async fn store_of_the_data_folder_is_held_until_the_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut settings = settings();
-    settings.server.data = folder.path().to_owned();
-    let server = Server::builder().settings(settings.clone()).start().await.unwrap();
-    let second = Server::builder().settings(settings.clone()).start().await.unwrap_err();
-    assert!(matches!(second, StartError::Store(_)), "{second:?}");
-    server.stop().await.unwrap();
-    Server::builder().settings(settings).start().await.unwrap().stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,144 @@
+//! What extensions and handle calls cost a whole server: `cargo bench -p lobbyd --bench extending -- [ROUNDS [SECONDS]]`.
+//!
+//! ```text
+//! saturation   a server without middleware, the same again, and one with five ready-made pieces in a chain
+//! paced        a server that nobody asks, the same again, and one that is asked ten times each millisecond
+//! ```
+//!
+//! The servers take turns within each round, and the same one is measured twice: the difference between these two is the
+//! noise that a true difference has to be above. Each server is this program, started by the bench of the library under
+//! a name that says what is different about it.
+
+use std::env;
+use std::ffi::OsStr;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use lobbyd::bench::{self, Options, Scenario, Target};
+use lobbyd::config::{Settings, Sources};
+use lobbyd::{Server, ServerBuilder, ServerHandle};
+use lobbyd_core::data::Data;
+use lobbyd_core::id::RoomNumber;
+use lobbyd_core::input::ServiceError;
+use lobbyd_core::limits::Rate;
+use lobbyd_net::extension::middleware::{CommandBudget, PacketLog, PacketMetrics, WordFilter};
+use lobbyd_net::extension::service::Service;
+use lobbyd_net::stores::LocalFuture;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// A name of this program as a server, and what it is.
+const PLAIN: &str = "plain";
+const PLAIN_AGAIN: &str = "plain-again";
+const FIVE_MIDDLEWARE: &str = "five-middleware";
+const TEN_CALLS: &str = "ten-calls-a-millisecond";
+
+fn main() -> anyhow::Result<()> {
+    // Cargo says `--bench` to every benchmark.
+    let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if arguments.first().is_some_and(|first| first == "serve") {
+        return serve(&arguments);
+    }
+    let number = |place: usize| arguments.get(place).map(|argument| argument.parse::<f64>()).transpose();
+    let rounds = number(0)?.unwrap_or(9.0) as u32;
+    let duration = Duration::from_secs_f64(number(1)?.unwrap_or(2.0));
+    let folder = tempfile::tempdir()?;
+    let mut is_fine = true;
+    for (scenario, different) in [(Scenario::Saturation, FIVE_MIDDLEWARE), (Scenario::Paced, TEN_CALLS)] {
+        let targets = [PLAIN, PLAIN_AGAIN, different].map(|name| named(folder.path(), name));
+        let targets = targets.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+        let options = Options { scenarios: vec![scenario], targets, rounds, duration, ..Options::default() };
+        let report = bench::run(&options, |progress| {
+            eprintln!("[{}/{}] {}", progress.done, progress.all, progress.step);
+            ControlFlow::Continue(())
+        })?;
+        println!("{}", bench::text(&report));
+        is_fine &= report.is_fine();
+    }
+    if !is_fine {
+        bail!("something failed, was lost or came out of order: the report says what");
+    }
+    Ok(())
+}
+
+/// This program under that name.
+fn named(folder: &Path, name: &str) -> anyhow::Result<Target> {
+    let program = folder.join(name);
+    if !program.exists() {
+        std::os::unix::fs::symlink(env::current_exe()?, &program).context("a link in the temporary folder")?;
+    }
+    Ok(Target::Lobbyd { name: name.to_owned(), program })
+}
+
+/// `serve --config FILE --data FOLDER ..`, as the bench starts a lobbyd.
+fn serve(arguments: &[String]) -> anyhow::Result<()> {
+    let value = |flag: &str| {
+        let place = arguments.iter().position(|argument| argument == flag);
+        place.and_then(|place| arguments.get(place + 1)).with_context(|| format!("{flag} is missing"))
+    };
+    let file = PathBuf::from(value("--config")?);
+    let mut settings = Settings::load(&Sources { file: Some(file), ..Sources::default() })?;
+    settings.server.data = PathBuf::from(value("--data")?);
+    let program = env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let name = program.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let builder = Server::builder().settings(settings);
+    let builder = match name {
+        FIVE_MIDDLEWARE => with_five_middleware(builder),
+        TEN_CALLS => builder.service("echo", Echo),
+        PLAIN | PLAIN_AGAIN => builder,
+        other => bail!("{other:?} is no server of this bench"),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let server = builder.start().await?;
+        println!("{{\"address\": \"{}\"}}", server.address());
+        if name == TEN_CALLS { call_on(&server).await } else { server.ended().await.map(drop).map_err(Into::into) }
+    })
+}
+
+fn with_five_middleware(builder: ServerBuilder) -> ServerBuilder {
+    // Above any load: the budget is kept, and nobody is refused.
+    let rate = Rate { burst: 1_000_000_000, interval: Duration::from_micros(1) };
+    builder
+        .middleware(PacketLog)
+        .middleware(WordFilter::masking(["darn", "heck", "blast"]))
+        .middleware(WordFilter::refusing(["rascal", "villain"]))
+        .middleware(CommandBudget::new().packet("RoomChatRequest", rate))
+        .middleware(PacketMetrics::new().0)
+}
+
+/// Answers at once.
+struct Echo;
+
+impl Service for Echo {
+    fn call(&self, request: Data) -> LocalFuture<'_, Result<Data, ServiceError>> {
+        Box::pin(async move { Ok(request) })
+    }
+}
+
+/// Asks the server ten things at once in each millisecond, and all of them are answered before the next ten.
+async fn call_on(server: &ServerHandle) -> anyhow::Result<()> {
+    let mut ticks = interval(Duration::from_millis(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let room = RoomNumber(1);
+    loop {
+        ticks.tick().await;
+        let (one, two, three, four, five, six, seven, eight, nine, ten) = tokio::join!(
+            server.connection_count(),
+            server.connection_count(),
+            server.room_status(room),
+            server.room_status(RoomNumber(2)),
+            server.rooms(),
+            server.stats(),
+            // Inputs of the engine that nobody hears of: clients of the bench would be surprised.
+            server.send_to_user("nobody", "hello"),
+            server.kick(room, "nobody", false),
+            server.broadcast_to_room(RoomNumber(0), "hello"),
+            server.call_service("echo", "hello"),
+        );
+        (one?, two?, three?, four?, five?, six?);
+        let refused = [seven, eight, nine];
+        anyhow::ensure!(refused.iter().all(Result::is_err) && ten.is_ok(), "an answer of another kind: {refused:?}");
+    }
+}
