@@ -181,6 +181,7 @@ impl Turmoil {
             Ok(Err(error)) => Err(Failure(error.to_string())),
             Err(panic) => Err(Failure(panic)),
         };
+        let outcome = outcome.and_then(|()| self.redis.as_ref().and_then(RedisServer::breach).map_or(Ok(()), broken));
         self.failure = outcome.clone().err();
         self.network.set_now(self.now());
         self.clients.listen();
@@ -310,6 +311,11 @@ impl Turmoil {
         self.simulation.bounce(name);
         Ok(())
     }
+}
+
+/// A lease was touched as nobody may.
+fn broken(what: String) -> Result<(), Failure> {
+    Err(Failure(what))
 }
 
 /// What this layer is called.

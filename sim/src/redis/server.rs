@@ -62,9 +62,25 @@ impl RedisServer {
     /// A running server that holds nothing but these strings: keys and values.
     #[must_use]
     pub fn new(accounts: Vec<(String, String)>) -> Self {
+        Self::with_store(Store::new(), accounts)
+    }
+
+    /// The same, with a watch over the keys of leases, which begin in this way.
+    #[must_use]
+    pub fn with_custody(accounts: Vec<(String, String)>, prefix: &str) -> Self {
+        Self::with_store(Store::new().with_custody(prefix), accounts)
+    }
+
+    /// The first command, if there was one, that touched a lease as nobody may.
+    #[must_use]
+    pub fn breach(&self) -> Option<String> {
+        self.0.store.borrow().breach().map(str::to_owned)
+    }
+
+    fn with_store(store: Store, accounts: Vec<(String, String)>) -> Self {
         let mode = Mode { life: Some(0), lives: 0, frozen: false, delay: Duration::ZERO, truth: Truth::Told };
         let server = Self(Rc::new(Shared {
-            store: RefCell::new(Store::new()),
+            store: RefCell::new(store),
             accounts,
             mode: watch::Sender::new(mode),
             started_at: Cell::new(None),

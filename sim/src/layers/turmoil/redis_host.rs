@@ -13,13 +13,15 @@ use crate::scenario::{Account, Setup};
 /// The name of its host.
 pub(super) const HOST: &str = "redis";
 const PORT: u16 = 6379;
+/// How the keys of leases begin.
+const LEASES: &str = "lobbyd:presence:";
 /// Where evictions are published.
 pub(super) const CHANNEL: &str = "lobbyd:presence:{user}:evicted";
 
 /// The server with the tokens of the accounts.
 pub(super) fn server(setup: &Setup) -> RedisServer {
     let token = |account: &Account| (token_key().key(&account.user), account.secret.clone());
-    RedisServer::new(setup.accounts.iter().map(token).collect())
+    RedisServer::with_custody(setup.accounts.iter().map(token).collect(), LEASES)
 }
 
 /// What runs on its host: listens while there is a process.
@@ -56,7 +58,7 @@ pub(super) fn token_key() -> KeyPattern {
 }
 
 pub(super) fn presence_key() -> KeyPattern {
-    pattern("lobbyd:presence:{user}")
+    pattern(&format!("{LEASES}{{user}}"))
 }
 
 fn pattern(text: &str) -> KeyPattern {
