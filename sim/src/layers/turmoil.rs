@@ -66,6 +66,8 @@ pub struct Turmoil {
     redis: Option<RedisServer>,
     clients: Clients,
     hosts: Vec<ClientHost>,
+    /// How many of them clients share.
+    shared_hosts: usize,
     /// Who has a host of its own.
     apart: BTreeSet<String>,
     login_timeout: Duration,
@@ -89,7 +91,15 @@ impl Turmoil {
     /// # Errors
     /// When the setup makes no sense, or the daemons do not start.
     pub fn new(setup: &Setup, seed: u64) -> Result<Self, CannotDo> {
-        Self::with_apart(setup, seed, BTreeSet::new(), &Extend::default())
+        Self::with_client_hosts(setup, seed, SHARED_HOSTS)
+    }
+
+    /// The same, with so many hosts that clients share.
+    ///
+    /// # Errors
+    /// As [`Turmoil::new`].
+    pub fn with_client_hosts(setup: &Setup, seed: u64, hosts: usize) -> Result<Self, CannotDo> {
+        Self::build(setup, seed, BTreeSet::new(), hosts, &Extend::default())
     }
 
     /// A world for a scenario: every client that a fault of it names has a host of its own.
@@ -107,10 +117,16 @@ impl Turmoil {
     pub fn with_extensions(scenario: &Scenario, seed: u64, extend: &Extend) -> Result<Self, CannotDo> {
         let mut named = BTreeSet::new();
         scenario.steps.iter().for_each(|step| hosts_named_by_faults(step, &mut named));
-        Self::with_apart(&scenario.setup, seed, named, extend)
+        Self::build(&scenario.setup, seed, named, SHARED_HOSTS, extend)
     }
 
-    fn with_apart(setup: &Setup, seed: u64, mut apart: BTreeSet<String>, extend: &Extend) -> Result<Self, CannotDo> {
+    fn build(
+        setup: &Setup,
+        seed: u64,
+        mut apart: BTreeSet<String>,
+        shared_hosts: usize,
+        extend: &Extend,
+    ) -> Result<Self, CannotDo> {
         validate(setup)?;
         apart.retain(|name| name != redis_host::HOST && !setup.daemons.contains(name));
         let seeds = Seeds::new(seed);
@@ -147,6 +163,7 @@ impl Turmoil {
             redis,
             clients: Clients::default(),
             hosts: Vec::new(),
+            shared_hosts,
             apart,
             login_timeout: setup.config.login_timeout,
             started_at: Duration::ZERO,
@@ -207,7 +224,7 @@ impl Turmoil {
         }
         let shared: Vec<_> = self.hosts.iter().enumerate().filter(|(_, host)| host.is_shared).collect();
         let is_shared = !self.apart.contains(client);
-        let is_full = shared.len() >= SHARED_HOSTS;
+        let is_full = shared.len() >= self.shared_hosts;
         let least = shared.iter().min_by_key(|(_, host)| host.clients.len()).map(|(index, _)| *index);
         let index = match least {
             Some(least) if is_shared && is_full => least,
