@@ -89,6 +89,11 @@ const KINDS: [(Kind, u32); 31] = [
 ];
 
 impl Kind {
+    /// How many times as often it is done on the turmoil layer, which does fewer things in more time.
+    fn zeal(self) -> u32 {
+        if self == Self::Deafen { 4 } else { 1 }
+    }
+
     /// Whether a client does this who knows what it is doing.
     fn makes_sense_for(self, belief: &Belief) -> bool {
         match self {
@@ -142,7 +147,8 @@ pub(super) struct Workload<'g> {
 
 pub(super) fn perform(ground: &Ground, seed: u64, script: &mut Script) {
     let mut dice = Dice::derived(seed, "workload");
-    let kinds = KINDS.into_iter().filter(|(kind, _)| *kind == Kind::Arrive || dice.chance(75)).collect();
+    let kinds = KINDS.into_iter().filter(|(kind, _)| *kind == Kind::Arrive || dice.chance(75));
+    let kinds = kinds.map(|(kind, weight)| (kind, weight * if ground.is_pure { 1 } else { kind.zeal() })).collect();
     let haste = *dice.one_of(&[20, 50, 80]);
     let beliefs = vec![Belief::default(); ground.clients.len()];
     let mut workload = Workload { ground, dice, kinds, beliefs, texts: 0, created: 0, haste };

@@ -13,7 +13,6 @@ use super::super::stores::{Question, Stores};
 use super::super::stream::{Down, Phase, Reader};
 use super::super::wire::{Wire, frame_bytes};
 use super::{CLOSING_BYTES, Daemon, LINGER_NANOS, SOCKET_BYTES};
-use crate::marks::Mark;
 
 impl Daemon {
     /// Sends what waited for a client to read again.
@@ -46,12 +45,8 @@ impl Daemon {
             match action {
                 Action::Send { to, packet } => self.send(*to, packet, wire),
                 Action::Broadcast { to, packet } => {
-                    let before = self.system.len();
                     for session in deeds.recipients(*to) {
                         self.send(*session, packet, wire);
-                    }
-                    if self.system.len() > before {
-                        wire.marks.reach(Mark::SlowInBroadcast);
                     }
                 }
                 Action::Close { session, reason } => {
