@@ -14,8 +14,9 @@ mod request;
 mod scripts;
 mod server;
 mod store;
+mod words;
 
 pub use reply::{Protocol, Reply};
 pub use request::{Command, RequestFault, next_request};
-pub use server::RedisServer;
+pub use server::{Exchange, RedisServer};
 pub use store::{ConnectionId, Store};

@@ -39,8 +39,9 @@ use super::clients::Clients;
 use super::{Arrival, CannotDo, Failure, World};
 use crate::extend::Extend;
 use crate::network::{Network, WINDOW_BYTES};
-use crate::redis::RedisServer;
+use crate::redis::{Exchange, RedisServer};
 use crate::scenario::{Check, Fault, Operation, Scenario, Setup, Store};
+use crate::traffic::{Cargo, Seen};
 
 /// How many hosts clients share: more than one, so that what comes from several hosts at once is not in their order.
 pub const SHARED_HOSTS: usize = 2;
@@ -74,6 +75,8 @@ pub struct Turmoil {
     started_at: Duration,
     has_middleware: bool,
     failure: Option<Failure>,
+    /// The number of what was seen last between daemons and Redis.
+    last_sighting: u32,
 }
 
 /// A host on which clients are.
@@ -168,6 +171,7 @@ impl Turmoil {
             login_timeout: setup.config.login_timeout,
             started_at: Duration::ZERO,
             failure: None,
+            last_sighting: 0,
         };
         world.start().map_err(|Failure(what)| CannotDo::Scenario(format!("the daemons do not start: {what}")))?;
         Ok(world)
@@ -431,6 +435,29 @@ impl World for Turmoil {
             && !self.clients.wait_for_login(login_since)
             && !self.daemons.values().any(|daemon| daemon.is_missed())
             && !self.links.are_busy(&self.simulation)
+    }
+
+    fn watch(&mut self) {
+        if let Some(redis) = &self.redis {
+            redis.watch();
+        }
+    }
+
+    /// What daemons and Redis say to each other, at the moment when Redis runs it.
+    fn sightings(&mut self) -> Vec<(Duration, Seen)> {
+        let exchanges = self.redis.as_ref().map(RedisServer::take_seen).unwrap_or_default();
+        let mut seen = Vec::new();
+        for Exchange { host, at, command, reply } in exchanges {
+            let redis = redis_host::HOST.to_owned();
+            for (from, to, cargo) in
+                [(host.clone(), redis.clone(), Cargo::Command(command)), (redis, host, Cargo::Reply(reply))]
+            {
+                self.last_sighting += 1;
+                let number = self.last_sighting;
+                seen.extend([(at, Seen::Sent { number, from, to, cargo }), (at, Seen::Arrived { number })]);
+            }
+        }
+        seen
     }
 
     fn arrived(&mut self, client: &str) -> &mut VecDeque<Arrival> {

@@ -33,16 +33,17 @@ pub(super) async fn run(server: RedisServer, network: Network) -> Result<(), Box
         server.until_running(true).await;
         let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
         loop {
-            let (stream, _peer) = tokio::select! {
+            let (stream, peer) = tokio::select! {
                 biased;
                 () = server.until_running(false) => break,
                 accepted = listener.accept() => accepted?,
             };
             let stream = Watched::new(Chopped::new(stream, network.chopper()), network.clone());
-            let server = server.clone();
+            let (server, network) = (server.clone(), network.clone());
+            let host = turmoil::reverse_lookup(peer.ip()).unwrap_or_default();
             tokio::task::spawn_local(async move {
                 // How a connection ends is the business of whoever made it.
-                let _ = server.serve(stream).await;
+                let _ = server.serve_host(stream, &host, &|| network.now()).await;
             });
         }
     }
