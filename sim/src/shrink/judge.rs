@@ -34,7 +34,7 @@ enum Demand {
     /// It breaks alike on the reference.
     BreaksReference,
     /// It has everything on which the broken expectation depends.
-    Has(Needs),
+    Has(Box<Needs>),
     /// Nothing: what is broken is no expectation, so it depends on none.
     Nothing,
 }
@@ -48,7 +48,7 @@ impl<'w> Judge<'w> {
             Some(Ok(())) => Demand::HoldsOnReference,
             Some(Err(other)) if other.signature() == signature => Demand::BreaksReference,
             Some(Err(_)) | None => match violation.kind {
-                Kind::Expectation | Kind::Check => Demand::Has(Needs::of(whole, violation)),
+                Kind::Expectation | Kind::Check => Demand::Has(Box::new(Needs::of(whole, violation))),
                 Kind::Invariant(_) | Kind::World | Kind::Panic | Kind::Senseless => Demand::Nothing,
             },
         };

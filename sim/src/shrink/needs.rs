@@ -216,11 +216,9 @@ fn related(steps: &[Step], mut related: BTreeSet<String>) -> BTreeSet<String> {
         dealings.names.insert(client.to_lowercase());
         dealings.names.extend(operation.target().map(str::to_lowercase));
         dealings.rooms.extend(operation.room());
-        match operation {
-            Operation::Login { user, .. } => {
-                dealings.names.insert(user.to_lowercase());
-            }
-            other => dealings.creates |= matches!(other, Operation::RoomCreate { .. }),
+        dealings.creates |= matches!(operation, Operation::RoomCreate { .. });
+        if let Operation::Login { user, .. } = operation {
+            dealings.names.insert(user.to_lowercase());
         }
     });
     loop {

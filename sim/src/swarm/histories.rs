@@ -3,8 +3,9 @@
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::packet::PROTOCOL_VERSION;
 
+use super::kinds::Kind;
 use super::setup::PASSWORD;
-use super::workload::{Belief, Kind, Workload};
+use super::workload::{Belief, Workload};
 use super::{Script, doing, step};
 use crate::scenario::{Event, Fault, Operation, Store};
 

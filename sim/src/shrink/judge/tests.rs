@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use lobbyd_core::packet::ServerPacket;
+use lobbyd_core::packet::{LeaveCause, ServerPacket};
 
 use super::*;
 use crate::extend::Extend;
@@ -115,10 +115,8 @@ fn no_reference(_: &Scenario) -> anyhow::Result<Box<dyn World>> {
 }
 
 fn without_goodbyes(scenario: &Scenario) -> anyhow::Result<Box<dyn World>> {
-    let loses: fn(&ServerPacket) -> bool = |packet| match packet {
-        ServerPacket::RoomLeaveUserNotify { cause, .. } => *cause == lobbyd_core::packet::LeaveCause::Disconnected,
-        _ => false,
-    };
+    let loses: fn(&ServerPacket) -> bool =
+        |packet| matches!(packet, ServerPacket::RoomLeaveUserNotify { cause: LeaveCause::Disconnected, .. });
     Ok(Box::new(Broken { world: Pure::new(&scenario.setup, SEED)?, loses, miscounts: false }))
 }
 
