@@ -106,7 +106,7 @@ impl Model {
         let all: Vec<_> = self.rooms.iter().filter(|room| room.number >= from).map(Room::summary).collect();
         let found = match told.next_sent() {
             Some((_, ServerPacket::RoomListResponse { result: Ok(page), .. })) => page.rooms.0.len(),
-            _ => limit,
+            _ => all.len().min(limit),
         };
         let page = |count: usize| {
             let next = all.get(count).map(|room| room.room);
@@ -114,8 +114,9 @@ impl Model {
             ServerPacket::RoomListResponse { request, result }
         };
         let wanted = all.len().min(limit);
-        self.checks_cut(wanted, found.min(wanted), page, told)?;
-        Ok(told.sends(id, page(found.min(wanted)))?)
+        let count = self.cuts(wanted, found.min(wanted), page, told);
+        self.checks_cut(wanted, count, page, told)?;
+        Ok(told.sends(id, page(count))?)
     }
 
     pub(super) fn creates(
@@ -256,7 +257,7 @@ impl Model {
         let epoch = match (room.epoch, told.next_sent()) {
             (Some(epoch), _) => epoch,
             (None, Some((_, ServerPacket::RoomUserListNotify { epoch, .. }))) => *epoch,
-            (None, _) => return Err(told.mismatch("a list of users").into()),
+            (None, _) => told.choice().ok_or_else(|| told.mismatch("a list of users"))?,
         };
         let is_new = room.epoch.replace(epoch).is_none();
         let owner = room.owner;
@@ -293,12 +294,22 @@ impl Model {
                 users: List(rest[..count].to_vec()),
                 last: count == rest.len(),
             };
-            let count = found.clamp(1, rest.len());
+            let count = self.cuts(rest.len(), found.clamp(1, rest.len()), part, told);
             self.checks_cut(rest.len(), count, part, told)?;
             told.sends(id, part(count))?;
             rest = &rest[count..];
         }
         Ok(())
+    }
+
+    /// Where a list is cut: where the engine did, or, if the model tells, where it has to be.
+    fn cuts(&self, wanted: usize, found: usize, packet: impl Fn(usize) -> ServerPacket, told: &Told<'_>) -> usize {
+        if !told.is_by_model() {
+            return found;
+        }
+        let bytes_max = self.config.frame_bytes_max as usize;
+        let fits = |count: &usize| packet_bytes(&packet(*count)) + ELEMENT_SPARE_BYTES * count <= bytes_max;
+        (1..=wanted).rev().find(fits).unwrap_or(wanted.min(1))
     }
 
     /// A list of `wanted` elements may end after `count` of them only where it would not fit a frame with one more.
@@ -309,11 +320,7 @@ impl Model {
         packet: impl Fn(usize) -> ServerPacket,
         told: &Told<'_>,
     ) -> Result<(), Mismatch> {
-        let bytes = |count| {
-            let mut frame = Vec::new();
-            codec::encode_server(&packet(count), &mut frame);
-            frame.len() - HEADER_BYTES
-        };
+        let bytes = |count| packet_bytes(&packet(count));
         let bytes_max = self.config.frame_bytes_max as usize;
         if bytes(count) > bytes_max {
             return Err(told.mismatch(format!("a part of at most {bytes_max} bytes")));
@@ -355,4 +362,10 @@ impl Model {
         }
         Ok(sequence)
     }
+}
+
+fn packet_bytes(packet: &ServerPacket) -> usize {
+    let mut frame = Vec::new();
+    codec::encode_server(packet, &mut frame);
+    frame.len() - HEADER_BYTES
 }

@@ -3,8 +3,9 @@
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::packet::PROTOCOL_VERSION;
 
+use super::kinds::Kind;
 use super::setup::PASSWORD;
-use super::workload::{Belief, Kind, Workload};
+use super::workload::{Belief, Workload};
 use super::{Script, doing, step};
 use crate::scenario::{Event, Fault, Operation, Store};
 
@@ -28,11 +29,13 @@ impl Workload<'_> {
     /// One does not read, and another says more than the transport and its outbox hold. Mostly somebody listens who
     /// must not feel anything of it.
     pub(super) fn deafen(&mut self, client: usize, script: &mut Script) {
-        let (deaf, speaker) = (client, self.dice.index(self.ground.clients.len()));
+        // Somebody else: there are two clients at least.
+        let others = self.ground.clients.len() - 1;
+        let (deaf, speaker) = (client, (client + 1 + self.dice.index(others)) % (others + 1));
         let config = &self.ground.setup.config;
         let length = config.text_bytes_max.min(1_900);
         let count = (SOCKET_BYTES + config.outbox_bytes_max) / length + 5;
-        if deaf == speaker || count > SPEECHES_MAX {
+        if count > SPEECHES_MAX {
             return self.rush(script);
         }
         let room = RoomNumber(1);
