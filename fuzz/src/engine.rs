@@ -77,11 +77,7 @@ impl Life {
 
     fn new(reader: &mut Reader<'_>, model: Option<fn(&Config) -> Model>) -> Self {
         let now = Instant::from_nanos(1_000_000_000);
-        let mut config = config(reader);
-        if model.is_some() {
-            // The model does not predict whom the engine forgets.
-            config.remembered_max = REMEMBERED_BY_ALL;
-        }
+        let config = config(reader);
         Self {
             model: model.map(|model| model(&config)),
             engine: Engine::new(config, u64::from(reader.byte()), now),
