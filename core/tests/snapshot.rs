@@ -125,7 +125,10 @@ fn sessions_that_do_not_fit_are_refused() {
     is_refused("there are more sessions than allowed", [("/engine/config/sessions_max".into(), json!(9))]);
     is_refused("there are more users online than allowed", [("/engine/config/users_max".into(), json!(6))]);
     is_refused("time is beyond its end", [("/engine/now".into(), json!(u64::MAX))]);
-    is_refused("a session has outlived its failed logins", [(slot(12, "login_failures"), json!(u32::MAX))]);
+    let reason = "a session has outlived its failed logins";
+    let most = stored()["engine"]["config"]["login_failures_per_session_max"].clone();
+    is_refused(reason, [(slot(12, "login_failures"), most)]);
+    is_refused(reason, [(slot(12, "login_failures"), json!(u32::MAX))]);
     is_refused("the configuration cannot hold", [("/engine/config/users_max".into(), json!(0))]);
 }
 
