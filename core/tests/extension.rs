@@ -449,6 +449,31 @@ fn snapshot_goes_on_only_with_the_same_extensions() {
 }
 
 #[test]
+fn waiting_commands_that_do_not_fit_are_refused() {
+    let mut server = server();
+    let a = user(&mut server, 0, "dora");
+    server.guest(1);
+    for _ in 0..2 {
+        server.says(a, command(7, PUPPET, "keep"));
+        server.does_nothing();
+    }
+    let stored = serde_json::to_value(server.engine().snapshot()).unwrap();
+    let refusal = |pointer: &str, value: u32| {
+        let mut stored = stored.clone();
+        *stored.pointer_mut(pointer).unwrap() = value.into();
+        let snapshot: Snapshot = serde_json::from_value(stored).unwrap();
+        Engine::restore_with_extensions(snapshot, puppet()).unwrap_err()
+    };
+    let reason = "a command waits of nobody who is online";
+    // The last one in the order of sessions, so that the order still holds.
+    assert_eq!(refusal("/engine/extensions/waiting/1/0/session/index", 1), RestoreError::Inconsistent(reason));
+    assert_eq!(refusal("/engine/extensions/waiting/1/0/session/index", 2), RestoreError::Inconsistent(reason));
+    let reason = "more commands of a session wait than allowed";
+    let setting = "/engine/config/commands_waiting_per_session_max";
+    assert_eq!(refusal(setting, 1), RestoreError::Inconsistent(reason));
+}
+
+#[test]
 fn state_of_an_extension_shows_in_the_digest() {
     let engine = |count: u64| {
         let mut handlers = Handlers::new();
