@@ -122,7 +122,13 @@ impl Serializer for &mut Hasher {
         Ok(self)
     }
 
-    fn serialize_tuple_variant(self, _: &'static str, index: u32, _: &'static str, _: usize) -> Result<Self, fmt::Error> {
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, fmt::Error> {
         self.bytes(&index.to_le_bytes());
         Ok(self)
     }
@@ -134,7 +140,6 @@ impl Serializer for &mut Hasher {
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, fmt::Error> {
         Ok(self)
     }
-
 }
 
 macro_rules! hash_parts {

@@ -3,8 +3,9 @@
 use lobbyd_core::command::CommandName;
 use lobbyd_core::data::{Data, RawBytes};
 use lobbyd_core::id::{CallTicket, SessionId, Ticket};
-use lobbyd_core::packet::{Sealed, Secret};
-use lobbyd_core::text::RawText;
+use lobbyd_core::name::UserName;
+use lobbyd_core::packet::{List, Sealed, Secret};
+use lobbyd_core::text::{RawText, Text};
 use lobbyd_core::time::Instant;
 use serde::de::value::Error;
 use serde::de::{Deserialize, Deserializer, Visitor};
@@ -63,7 +64,9 @@ fn data_for_people_is_text_where_it_is_text_and_else_digits() {
 #[test]
 fn data_that_is_stored_wrongly_is_refused() {
     let refusal = |stored: Value| serde_json::from_value::<Data>(stored).unwrap_err().to_string();
-    for digits in [json!({ "hex": "f" }), json!({ "hex": "zz" }), json!({ "hex": "é1" }), json!({ "hax": "ff" }), json!({})] {
+    for digits in
+        [json!({ "hex": "f" }), json!({ "hex": "zz" }), json!({ "hex": "é1" }), json!({ "hax": "ff" }), json!({})]
+    {
         assert_eq!(refusal(digits), "not an even number of hexadecimal digits");
     }
     assert_eq!(refusal(json!(7)), "invalid type: integer `7`, expected bytes, a string, or {\"hex\": \"..\"}");
@@ -111,4 +114,14 @@ fn name_of_a_command_is_stored_in_its_one_spelling() {
 #[test]
 fn moment_says_its_nanoseconds() {
     assert_eq!([0, 1, 2, u64::MAX].map(|nanos| Instant::from_nanos(nanos).as_nanos()), [0, 1, 2, u64::MAX]);
+}
+
+#[test]
+fn refusal_to_read_says_what_was_expected() {
+    fn refusal<T: serde::de::DeserializeOwned>() -> String {
+        serde_json::from_value::<T>(json!(true)).err().expect("true is none of these").to_string()
+    }
+    assert_eq!(refusal::<UserName>(), "invalid type: boolean `true`, expected a user name in lower case");
+    assert_eq!(refusal::<Text>(), "invalid type: boolean `true`, expected a string");
+    assert_eq!(refusal::<List<u32>>(), "invalid type: boolean `true`, expected a list");
 }

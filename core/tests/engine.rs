@@ -1,5 +1,6 @@
 //! The engine's behaviour as transcripts: what goes in, exactly what comes out, and nothing besides.
 
+mod about;
 mod attempts;
 mod chat;
 mod codes;

@@ -57,11 +57,11 @@ fn notice_counts_nobody_who_was_told_something_else_just_before() {
     server.at(seconds(30)).admin(to_user("eve", Notice::Text("hello".into())));
     let ping = send(b, ServerPacket::Ping { nonce: server.nonce() });
     server.does([
+        ping,
         broadcast([b], user_left(PLAZA, 3, server.id_of(a), LeaveCause::Disconnected)),
         release(server.ticket_of(a), "dora"),
         closing(a, CloseReason::Silent),
         close(a, CloseReason::Silent),
-        ping,
         broadcast([b], notice(None, "hello")),
         answer(Ok(1)),
     ]);

@@ -186,6 +186,32 @@ fn directory_that_does_not_fit_is_refused() {
 }
 
 #[test]
+fn each_kind_of_attempts_is_bounded() {
+    let reason = "more attempts are remembered than allowed";
+    let nobody = |kind: &str| (format!("/engine/{kind}"), json!([]));
+    let most = |most: u32| ("/engine/config/remembered_max".to_owned(), json!(most));
+    let mut many = stored()["engine"]["attempts"]["by_user"].clone();
+    many.as_array_mut().unwrap().truncate(1);
+    many.as_array_mut().unwrap().push(json!(["zora", { "full_at": 1 }]));
+    let users = ("/engine/attempts/by_user".to_owned(), many);
+    is_refused(reason, [nobody("connects"), users, nobody("attempts/by_address"), most(1)]);
+    let addresses = (
+        "/engine/attempts/by_address".to_owned(),
+        json!([[{ "V4": 1 }, { "full_at": 1 }], [{ "V4": 2 }, { "full_at": 1 }]]),
+    );
+    is_refused(reason, [nobody("connects"), nobody("attempts/by_user"), addresses, most(1)]);
+}
+
+#[test]
+fn map_with_a_key_twice_is_no_snapshot() {
+    let mut stored = stored();
+    let connects = stored.pointer_mut("/engine/connects").and_then(Value::as_array_mut).unwrap();
+    let again = connects.last().unwrap().clone();
+    connects.push(again);
+    assert!(serde_json::from_value::<Snapshot>(stored).is_err());
+}
+
+#[test]
 fn rooms_that_do_not_fit_are_refused() {
     is_refused("a session's room does not know it", [(slot(0, "state/Online/room"), json!(3))]);
     let reason = "a room's member is elsewhere, or somebody else";

@@ -30,7 +30,8 @@ fn shows() -> Handlers {
         let Some(room) = user.room().and_then(|number| context.room(number)) else {
             return "lobby".to_owned();
         };
-        let members: Vec<_> = room.members().map(|(session, user)| format!("{} {}", session.index, user.name)).collect();
+        let members: Vec<_> =
+            room.members().map(|(session, user)| format!("{} {}", session.index, user.name)).collect();
         let epoch = if room.epoch() == 0 { "no epoch" } else { "an epoch" };
         let (number, title, capacity, owner) = (room.number(), room.title(), room.capacity(), room.owner());
         let seen = format!("{number} {title} of {capacity}, {epoch}, {owner:?}, {}", members.join(", "));
@@ -67,10 +68,8 @@ fn is_shown(server: &mut Server, by: lobbyd_core::id::SessionId, name: &str, par
 
 #[test]
 fn handler_sees_rooms_users_and_the_server() {
-    let mut server = Server::with_extensions(
-        |config| config.duplicate_login = lobbyd_core::config::DuplicateLogin::Allow,
-        shows,
-    );
+    let mut server =
+        Server::with_extensions(|config| config.duplicate_login = lobbyd_core::config::DuplicateLogin::Allow, shows);
     let account = Account { nickname: Some(Text::new("Änne")), administrator: true };
     let a = server.user_as(0, "zora", Verdict::Accepted { account, leased: false });
     let b = server.user_as(1, "anna", accepted_without_lease());
@@ -224,10 +223,7 @@ fn refusal_to_restore_says_which_extension_and_what_to_do() {
             RestoreError::ExtensionMissing(extension),
             "the snapshot was taken with extension dice, which is not there: register it",
         ),
-        (
-            RestoreError::ExtensionUnknown(extension),
-            "the snapshot was taken without extension dice: leave it out",
-        ),
+        (RestoreError::ExtensionUnknown(extension), "the snapshot was taken without extension dice: leave it out"),
         (
             RestoreError::ExtensionState { extension, reason: "odd".to_owned() },
             "extension dice does not read its state in the snapshot: odd",
