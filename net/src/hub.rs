@@ -259,7 +259,11 @@ impl<S: Stream> Hub<S> {
         while *discarded < DISCARD_BYTES_MAX {
             match ready!(connection.stream.poll_read(context, &mut self.scratch)) {
                 Ok(0) | Err(_) => break,
-                Ok(count) => *discarded += count,
+                Ok(count) => {
+                    *discarded += count;
+                    connection.bytes_in += count as u64;
+                    self.traffic.bytes_in += count as u64;
+                }
             }
         }
         Poll::Ready(())

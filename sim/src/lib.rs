@@ -14,6 +14,7 @@ pub mod layers;
 pub mod marks;
 pub mod model;
 pub mod network;
+pub mod puppet;
 mod random;
 pub mod redis;
 pub mod runner;

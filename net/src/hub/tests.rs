@@ -85,6 +85,7 @@ fn closed_client_that_goes_on_sending_is_cut_after_so_many_bytes() {
         assert!(looks < 1000, "{} bytes were taken, and no end", sent.get());
     }
     assert_eq!(sent.get(), DISCARD_BYTES_MAX);
+    assert_eq!(hub.borrow().traffic.bytes_in, DISCARD_BYTES_MAX as u64, "what is dropped was read too");
 }
 
 #[test]

@@ -207,7 +207,7 @@ impl Model {
 
     fn connects(&mut self, id: SessionId, address: IpAddr, told: &mut Told<'_>) -> Result<(), Mismatch> {
         let network = network(address);
-        if let Some(reason) = self.refuses_connection(id, network, told) {
+        if let Some(reason) = self.refuses_connection(network) {
             told.sends(id, ServerPacket::Closing { reason })?;
             return told.does(&Action::Close { session: id, reason });
         }
@@ -232,7 +232,7 @@ impl Model {
         told.sends(id, welcome)
     }
 
-    fn refuses_connection(&mut self, id: SessionId, network: IpAddr, told: &Told<'_>) -> Option<CloseReason> {
+    fn refuses_connection(&mut self, network: IpAddr) -> Option<CloseReason> {
         if self.drain.is_some() {
             return Some(CloseReason::Draining);
         }
@@ -243,10 +243,8 @@ impl Model {
         if neighbours >= self.config.sessions_per_address_max as usize {
             return Some(CloseReason::AddressFull);
         }
-        let reason = CloseReason::ConnectRate;
-        let is_refused = || told.next_sent() == Some((id, &ServerPacket::Closing { reason }));
-        let allowed = self.connects.allows(network, self.now, self.config.connects_per_address, is_refused);
-        (!allowed).then_some(reason)
+        let allowed = self.connects.uses(network, self.now, self.config.connects_per_address);
+        (!allowed).then_some(CloseReason::ConnectRate)
     }
 
     fn welcome(&self) -> ServerPacket {

@@ -138,8 +138,7 @@ impl Model {
         while self.room(number).is_some() {
             number.0 += 1;
         }
-        let refusal = ServerPacket::RoomCreateResponse { request, result: Err(Code::RoomRate) };
-        self.opens(Room::new(number, title, capacity, password, Some(creator)), creator, id, &refusal, told)?;
+        self.opens(Room::new(number, title, capacity, password, Some(creator)), creator)?;
         let entered = self.enters(id, number, told)?;
         Ok(told.sends(id, ServerPacket::RoomCreateResponse { request, result: Ok(entered) })?)
     }
@@ -153,23 +152,16 @@ impl Model {
         told: &mut Told<'_>,
     ) -> Result<(), No> {
         let user = self.in_lobby(id)?;
-        let refusal = |code| ServerPacket::RoomEnterResponse { request, result: Err(code) };
         match self.room(number) {
             Some(room) => {
                 if let Some(wanted) = room.password {
-                    self.tries_password(
-                        id,
-                        user,
-                        password == Some(wanted),
-                        &refusal(Code::RoomPasswordAttempts),
-                        told,
-                    )?;
+                    self.tries_password(user, password == Some(wanted))?;
                 }
             }
             None if (1..=self.config.open_rooms_max).contains(&number.0) => {
                 let title = Text::new(&format!("Room {number}"));
                 let room = Room::new(number, title, self.config.room_members_max, None, Some(user));
-                self.opens(room, user, id, &refusal(Code::RoomRate), told)?;
+                self.opens(room, user)?;
             }
             None => return Err(Code::RoomUnknown.into()),
         }
@@ -191,14 +183,7 @@ impl Model {
     }
 
     /// A room comes to exist, in the name of who will be its first member.
-    fn opens(
-        &mut self,
-        room: Room,
-        creator: UserName,
-        id: SessionId,
-        refusal: &ServerPacket,
-        told: &Told<'_>,
-    ) -> Result<(), Code> {
+    fn opens(&mut self, room: Room, creator: UserName) -> Result<(), Code> {
         if self.drain.is_some() {
             return Err(Code::Draining);
         }
@@ -209,8 +194,7 @@ impl Model {
         if created >= self.config.rooms_per_user_max as usize {
             return Err(Code::RoomLimit);
         }
-        let is_refused = || told.next_sent() == Some((id, refusal));
-        if !self.creations.allows(creator, self.now, self.config.room_creations_per_user, is_refused) {
+        if !self.creations.uses(creator, self.now, self.config.room_creations_per_user) {
             return Err(Code::RoomRate);
         }
         self.rooms.push(room);
@@ -219,16 +203,9 @@ impl Model {
     }
 
     /// A wrong password counts, a right one does not, and after too many none is looked at.
-    fn tries_password(
-        &mut self,
-        id: SessionId,
-        user: UserName,
-        is_right: bool,
-        refusal: &ServerPacket,
-        told: &Told<'_>,
-    ) -> Result<(), Code> {
+    fn tries_password(&mut self, user: UserName, is_right: bool) -> Result<(), Code> {
         let (now, rate) = (self.now, self.config.room_password_failures_per_user);
-        if !self.wrong_passwords.allows(user, now, rate, || told.next_sent() == Some((id, refusal))) {
+        if !self.wrong_passwords.uses(user, now, rate) {
             return Err(Code::RoomPasswordAttempts);
         }
         if !is_right {
