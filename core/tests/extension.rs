@@ -304,7 +304,7 @@ fn extensions_that_do_not_fit_are_refused() {
     is_refused(reason, "/engine/config/extension_deadlines_max", 1.into());
     let reason = "something waits for an extension that is not there";
     is_refused(reason, &at("waiting/0/1/place"), 1.into());
-    is_refused(reason, &at("calls/0/1/place"), 1.into());
+    is_refused(reason, &at("calls/0/1/caller/Extension"), 1.into());
     is_refused("a command waits for another's extension", &at("waiting/0/1/name"), "pupp".into());
     is_refused("more commands wait than allowed", "/engine/config/commands_waiting_max", 0.into());
     let reason = "more service calls are under way than allowed";

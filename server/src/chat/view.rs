@@ -130,12 +130,9 @@ impl View {
                     room.owner = owner;
                 }
             }
-            Event::Kicked { room, .. } => {
-                if self.room_numbered(room).is_some() {
-                    self.room = None;
-                }
-            }
-            Event::RoomChat { .. }
+            Event::Kicked { room, .. } if self.room_numbered(room).is_some() => self.room = None,
+            Event::Kicked { .. }
+            | Event::RoomChat { .. }
             | Event::DirectMessage { .. }
             | Event::Announce { .. }
             | Event::Notice { .. }
