@@ -44,6 +44,10 @@ pub(crate) struct Member {
     pub(crate) user: Arc<User>,
 }
 
+/// Members are copied from for every message, and a room has room for more of them than it has.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Member>() <= 16, "a member has grown");
+
 /// A change in a room. This engine makes one from a request and applies it at once; a backplane that orders the events
 /// of many daemons can feed the same ones.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,6 +36,10 @@ pub(crate) struct Session {
     pub(crate) login_failures: u32,
 }
 
+/// A server holds very many idle sessions, so each byte counts: what is rare is kept behind a pointer.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Session>() <= 144 && size_of::<Online>() <= 40, "an idle session has grown");
+
 /// Where a session stands. It leaves the table when it is closed, from any state.
 ///
 /// ```text

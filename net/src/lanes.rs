@@ -19,7 +19,8 @@
 //! input and its handling, however many connections have packets ready.
 //!
 //! Not promised is when a *socket* is looked at. tokio asks the system for readiness when no task is ready, and one task
-//! visits all connections: it pauses after every 64 visits, so that a connect or an answer is seen then.
+//! visits all connections: it pauses after every 64 visits, so that a connect or an answer is seen then. Scheduled
+//! futures of the user lane have their turn in the same pauses.
 //!
 //! Housekeeping is in the background lane: it goes one small step at a time, and only when no other lane has anything
 //! waiting.
