@@ -47,13 +47,20 @@ fn main() -> anyhow::Result<()> {
 
     let names: Vec<_> = (0..CLIENTS).map(|number| format!("client{number}")).collect();
     let setup = setup(&names, chop)?;
-    let mut world: Box<dyn World> = if is_turmoil {
-        Box::new(Turmoil::with_client_hosts(&setup, SEED, CLIENT_HOSTS)?)
+    println!(
+        "{}, {seconds} simulated seconds (checks: {checks}, chop: {chop:?})",
+        if is_turmoil { "turmoil" } else { "pure" }
+    );
+    if is_turmoil {
+        measure(&mut Turmoil::with_client_hosts(&setup, SEED, CLIENT_HOSTS)?, &setup, &names, seconds, checks)
     } else {
-        Box::new(Pure::with_checks(&setup, SEED, checks)?)
-    };
-    let world = world.as_mut();
-    let mut auditor = Auditor::new(&setup);
+        measure(&mut Pure::with_checks(&setup, SEED, checks)?, &setup, &names, seconds, checks)
+    }
+}
+
+/// Lets everybody come in, and then talk for so many simulated seconds, and says how long that took.
+fn measure<W: World>(world: &mut W, setup: &Setup, names: &[String], seconds: u32, checks: bool) -> anyhow::Result<()> {
+    let mut auditor = Auditor::new(setup);
     let numbers: Vec<_> = names.iter().map(|name| auditor.client(name)).collect();
     for (number, name) in names.iter().enumerate() {
         let room = RoomNumber((number % ROOMS) as u32 + 1);
@@ -107,8 +114,6 @@ fn main() -> anyhow::Result<()> {
     let taken = started_at.elapsed();
     let used = processor_time().zip(started_with).map(|(now, then)| now.saturating_sub(then));
     ensure!(packets / seconds as usize >= PACKETS_PER_SECOND * 99 / 100, "only {packets} packets have arrived");
-    let layer = if is_turmoil { "turmoil" } else { "pure" };
-    println!("{layer}, {seconds} simulated seconds (checks: {checks}, chop: {chop:?})");
     for (what, time) in [("clock", Some(taken)), ("processor", used)] {
         if let Some(time) = time.map(|time| time.as_secs_f64()) {
             let (speed, rate) = (f64::from(seconds) / time, packets as f64 / time);
@@ -128,7 +133,7 @@ fn hello() -> Operation {
     Operation::Hello { version: PROTOCOL_VERSION }
 }
 
-fn go_on(world: &mut dyn World, by: Duration) -> anyhow::Result<()> {
+fn go_on<W: World>(world: &mut W, by: Duration) -> anyhow::Result<()> {
     let until = world.now() + by;
     while world.now() < until {
         world.step(until - world.now())?;

@@ -16,7 +16,7 @@ use crate::layers::pure::Pure;
 use crate::runner::{self, Violation};
 use crate::scenario::{Scenario, parse, print};
 use crate::seed;
-use crate::shrink::{self, ATTEMPTS_MAX, Judge, Progress, Size, WorldOf};
+use crate::shrink::{self, ATTEMPTS_MAX, Clock, Judge, Progress, Size, WorldOf};
 
 #[derive(Debug, Args)]
 pub(super) struct Shrink {
@@ -72,7 +72,8 @@ fn shrink_on(
         bail!("{} holds on the {layer} layer with seed {seed}: there is nothing to shrink", file.display());
     };
     writeln!(terminal.out, "{}: {}", file.display(), Size::of(&whole))?;
-    let judge = Judge::new(&whole, &violation, world_of, reference_of);
+    let clock = if *layer == Layer::Pure { Clock::Same } else { Clock::Other };
+    let judge = Judge::new(&whole, &violation, world_of, reference_of, clock);
     let smallest = smallest(&judge, shrink, &whole, &mut terminal.out)?;
 
     // The same fault, with the values that it has there.

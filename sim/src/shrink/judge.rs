@@ -6,12 +6,16 @@
 //! there), and has to do there what the whole scenario does. What comes of it then holds on a sound server, and not on
 //! the one that was run.
 //!
+//! The reference is the pure layer, on which things take other times than on others. Where another layer is broken, an
+//! expectation or a check has to be left all the time that it had ([`Clock`]).
+//!
 //! Where the whole does not hold on the reference either, two things can be. It breaks there in the same way: then the
 //! scenario itself expects what no server does, and a candidate has to break both alike. Or it breaks in another way,
 //! or cannot be run there: then nothing can be said of a candidate, and everything stays on which the broken
 //! expectation depends ([`Needs`]).
 
 use super::needs::Needs;
+use super::times::Times;
 use crate::layers::World;
 use crate::runner::{self, Kind, Outcome, Signature, Violation};
 use crate::scenario::{Scenario, parse, print};
@@ -19,12 +23,23 @@ use crate::scenario::{Scenario, parse, print};
 /// Makes a world for a scenario.
 pub type WorldOf<'w> = &'w dyn Fn(&Scenario) -> anyhow::Result<Box<dyn World>>;
 
+/// Whether the same things take the same time on the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// It is the same layer.
+    Same,
+    /// It is another, so that no time may become shorter.
+    Other,
+}
+
 /// Says of smaller scenarios whether they count.
 pub struct Judge<'w> {
     world: WorldOf<'w>,
     reference: WorldOf<'w>,
     signature: Signature,
     demand: Demand,
+    /// Those that may not become less.
+    times: Option<Times>,
 }
 
 /// What is demanded of a candidate beside that it breaks as the whole does.
@@ -42,7 +57,14 @@ enum Demand {
 impl<'w> Judge<'w> {
     /// Judges pieces of `whole`, which breaks on a world of `world`'s as `violation` says. Its steps need lines that tell
     /// them apart: those of what [`print`] writes and [`parse`] reads do.
-    pub fn new(whole: &Scenario, violation: &Violation, world: WorldOf<'w>, reference: WorldOf<'w>) -> Self {
+    pub fn new(
+        whole: &Scenario,
+        violation: &Violation,
+        world: WorldOf<'w>,
+        reference: WorldOf<'w>,
+        clock: Clock,
+    ) -> Self {
+        let is_told_by_time = matches!(violation.kind, Kind::Expectation | Kind::Check) && clock == Clock::Other;
         let signature = violation.signature();
         let demand = match verdict(whole, reference) {
             Some(Ok(())) => Demand::HoldsOnReference,
@@ -52,12 +74,17 @@ impl<'w> Judge<'w> {
                 Kind::Invariant(_) | Kind::World | Kind::Panic | Kind::Senseless => Demand::Nothing,
             },
         };
-        Self { world, reference, signature, demand }
+        // Of what no server does, the time does not matter.
+        let has_times = is_told_by_time && !matches!(demand, Demand::BreaksReference);
+        Self { world, reference, signature, demand, times: has_times.then(|| Times::of(whole)) }
     }
 
     /// Whether the candidate, written down and read again, breaks as the whole does, and because of the server.
     #[must_use]
     pub fn counts(&self, candidate: &Scenario) -> bool {
+        if self.times.as_ref().is_some_and(|times| !times.are_kept(candidate)) {
+            return false;
+        }
         let Ok(read) = parse(&print(candidate)) else { return false };
         // The cheaper question first.
         let is_meant = match &self.demand {

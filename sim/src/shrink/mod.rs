@@ -13,12 +13,13 @@ mod links;
 mod minimum;
 mod needs;
 mod parts;
+mod times;
 mod values;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-pub use self::judge::{Judge, WorldOf};
+pub use self::judge::{Clock, Judge, WorldOf};
 use crate::scenario::{Event, Scenario, Step, print};
 use crate::trace::Fnv;
 

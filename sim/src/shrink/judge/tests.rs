@@ -128,7 +128,7 @@ fn one_too_many(scenario: &Scenario) -> anyhow::Result<Box<dyn World>> {
 fn left(world: WorldOf<'_>, reference: WorldOf<'_>) -> (Scenario, Size) {
     let whole = read(TOWN);
     let violation = run(&whole, world).expect_err("it is broken");
-    let judge = Judge::new(&whole, &violation, world, reference);
+    let judge = Judge::new(&whole, &violation, world, reference, Clock::Same);
     let smallest = shrink(&whole, &mut |candidate| judge.counts(candidate), &mut |_| {});
     let again = run(&read(&print(&smallest)), world).expect_err("what is left is broken");
     assert_eq!(again.signature(), violation.signature());
@@ -190,11 +190,25 @@ fn without_a_reference_a_count_keeps_everybody_who_is_counted() {
 fn what_no_server_does_is_made_small_for_its_own_sake() {
     let whole = read(&TOWN.replace("cause=Disconnected", "cause=Kicked"));
     let violation = run(&whole, &sound).expect_err("it is wrong");
-    let judge = Judge::new(&whole, &violation, &sound, &reference);
+    let judge = Judge::new(&whole, &violation, &sound, &reference, Clock::Same);
     let smallest = shrink(&whole, &mut |candidate| judge.counts(candidate), &mut |_| {});
     for world in [&sound as WorldOf<'_>, &reference] {
         let violation = run(&smallest, world).expect_err("it is still wrong");
         assert!(violation.arrived.contains("(cause is Disconnected"), "{violation}\n{}", print(&smallest));
     }
     assert_eq!(Size::of(&smallest).clients, 2, "{}", print(&smallest));
+}
+
+#[test]
+fn no_time_becomes_shorter_where_the_reference_has_another_clock() {
+    let whole = read(TOWN);
+    let violation = run(&whole, &without_goodbyes).expect_err("it is broken");
+    let judge = Judge::new(&whole, &violation, &without_goodbyes, &reference, Clock::Other);
+    let with = |line: &str| read(&print(&whole).replace("advance 700ms", line));
+    for (line, counts) in [("advance 700ms", true), ("advance 701ms", true), ("advance 699ms", false)] {
+        // The lines are those of the whole.
+        assert_eq!(judge.counts(&with(line)), counts, "{line}");
+    }
+    let smallest = shrink(&whole, &mut |candidate| judge.counts(candidate), &mut |_| {});
+    assert!(Size::of(&smallest).steps <= 10, "a time may be left out altogether: {}", print(&smallest));
 }
