@@ -130,16 +130,13 @@ impl View {
                     room.owner = owner;
                 }
             }
-            Event::Kicked { room, .. } => {
-                if self.room_numbered(room).is_some() {
-                    self.room = None;
-                }
-            }
+            Event::Kicked { room, .. } if self.room_numbered(room).is_some() => self.room = None,
             Event::RoomChat { .. }
             | Event::DirectMessage { .. }
             | Event::Announce { .. }
             | Event::Notice { .. }
             | Event::Custom { .. }
+            | Event::Kicked { .. }
             | Event::GoAway { .. }
             | Event::Gap { .. } => {}
             // What a later client library tells of is not known here.

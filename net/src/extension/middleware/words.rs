@@ -76,17 +76,21 @@ impl WordFilter {
     /// Whether a word of the list is in a text of ASCII alone.
     fn is_in_ascii(&mut self, text: &str) -> bool {
         let bytes = text.as_bytes();
-        let mut at = 0;
-        while let Some(start) = bytes[at..].iter().position(u8::is_ascii_alphanumeric) {
-            let from = at + start;
-            let length = bytes[from..].iter().position(|byte| !byte.is_ascii_alphanumeric());
-            at = length.map_or(bytes.len(), |length| from + length);
-            if at - from <= self.bytes_max && self.sketch.may_hold(&bytes[from..at]) && self.is_listed(&text[from..at])
-            {
-                return true;
+        let mut from = 0;
+        for (at, byte) in bytes.iter().enumerate() {
+            if !byte.is_ascii_alphanumeric() {
+                if self.may_be_listed(bytes, from, at) && self.is_listed(&text[from..at]) {
+                    return true;
+                }
+                from = at + 1;
             }
         }
-        false
+        self.may_be_listed(bytes, from, bytes.len()) && self.is_listed(&text[from..])
+    }
+
+    /// Whether `text[from..to]`, which may be no word at all, is worth looking up.
+    fn may_be_listed(&self, text: &[u8], from: usize, to: usize) -> bool {
+        self.sketch.lengths & 1 << (to - from).min(63) != 0 && self.sketch.may_hold(text, from, to)
     }
 
     fn is_listed(&mut self, word: &str) -> bool {
@@ -105,7 +109,9 @@ impl WordFilter {
 /// letters and digits that it is not listed, or that it may be. It looks at the length and the first eight bytes.
 #[derive(Clone, Debug)]
 struct Sketch {
-    /// A power of two of words, 64 bits each.
+    /// A bit for each length in bytes that a listed word has, the last one for all that are longer.
+    lengths: u64,
+    /// A power of two of numbers.
     bits: Vec<u64>,
 }
 
@@ -115,26 +121,34 @@ const BITS_PER_WORD: usize = 256;
 impl Sketch {
     fn of(words: &BTreeSet<String>) -> Self {
         let bits = vec![0; (words.len() * BITS_PER_WORD / 64).next_power_of_two()];
-        let mut sketch = Self { bits };
-        for word in words {
-            let (place, bit) = sketch.place(word.as_bytes());
+        let mut sketch = Self { lengths: 0, bits };
+        for word in words.iter().filter(|word| !word.is_empty()) {
+            sketch.lengths |= 1 << word.len().min(63);
+            let (place, bit) = sketch.place(word.as_bytes(), 0, word.len());
             sketch.bits[place] |= bit;
         }
         sketch
     }
 
-    fn may_hold(&self, word: &[u8]) -> bool {
-        let (place, bit) = self.place(word);
+    fn may_hold(&self, text: &[u8], from: usize, to: usize) -> bool {
+        let (place, bit) = self.place(text, from, to);
         self.bits[place] & bit != 0
     }
 
-    fn place(&self, word: &[u8]) -> (usize, u64) {
-        let mut first = [0; 8];
-        for (place, byte) in first.iter_mut().zip(word) {
-            // Lower case; digits have this bit.
-            *place = *byte | 0x20;
-        }
-        let mixed = (u64::from_le_bytes(first) ^ (word.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    /// Where the bit of the word `text[from..to]` is.
+    fn place(&self, text: &[u8], from: usize, to: usize) -> (usize, u64) {
+        let length = to - from;
+        let first = match text[from..].first_chunk::<8>() {
+            Some(first) => u64::from_le_bytes(*first),
+            None => {
+                let mut first = [0; 8];
+                first[..text.len() - from].copy_from_slice(&text[from..]);
+                u64::from_le_bytes(first)
+            }
+        };
+        // Lower case, which for digits is no change, and nothing of what is behind a short word.
+        let folded = (first | 0x2020_2020_2020_2020) & (u64::MAX >> (64 - 8 * length.clamp(1, 8)));
+        let mixed = (folded ^ (length as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         // The upper bits of a product depend on all the others.
         let mixed = mixed >> 32;
         ((mixed >> 6) as usize & (self.bits.len() - 1), 1 << (mixed & 63))
@@ -229,9 +243,9 @@ mod tests {
     fn sketch_knows_all_of_a_long_list_and_little_else() {
         let listed: Vec<_> = (0..500).map(|number| format!("word{number}")).collect();
         let filter = WordFilter::refusing(&listed);
-        assert!(listed.iter().all(|word| filter.sketch.may_hold(word.to_uppercase().as_bytes())));
+        assert!(listed.iter().all(|word| filter.sketch.may_hold(word.to_uppercase().as_bytes(), 0, word.len())));
         let others = (0..10_000).map(|number| format!("other{number}"));
-        let in_vain = others.filter(|word| filter.sketch.may_hold(word.as_bytes())).count();
+        let in_vain = others.filter(|word| filter.sketch.may_hold(word.as_bytes(), 0, word.len())).count();
         assert!(in_vain < 100, "{in_vain} of 10,000 words that are not listed are looked up");
         assert!(!WordFilter::refusing(&[] as &[&str]).find("nothing is listed"));
     }
