@@ -42,7 +42,7 @@ impl Rate {
 /// What is left of a [`Rate`]: a token bucket, held as the one moment at which it will be full again (the generic cell
 /// rate algorithm of ITU-T I.371, which needs neither fractions nor a timer).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Budget {
+pub struct Budget {
     full_at: Instant,
 }
 
@@ -51,8 +51,11 @@ pub(crate) struct Budget {
 pub struct Exhausted;
 
 impl Budget {
-    /// Takes `count` from the budget, or leaves it as it is.
-    pub(crate) fn spend(&mut self, now: Instant, rate: Rate, count: u32) -> Result<(), Exhausted> {
+    /// Takes `count` from the budget.
+    ///
+    /// # Errors
+    /// When it does not hold that much: it is left as it is.
+    pub fn spend(&mut self, now: Instant, rate: Rate, count: u32) -> Result<(), Exhausted> {
         // In bare nanoseconds: every packet comes through here.
         let interval = nanos(rate.interval);
         let cost = interval.saturating_mul(u64::from(count));

@@ -186,11 +186,15 @@ fn rooms_and_their_members_can_be_looked_at() {
 }
 
 fn asks<'a>(ask: u64, request: &'a str) -> Admin<'a> {
-    Admin::CallService { ask: AskId(ask), service: "store".parse().unwrap(), request: RawBytes(request.as_bytes()) }
+    Admin::CallService {
+        ask: AskId(ask),
+        service: "store".parse().expect("a good name"),
+        request: RawBytes(request.as_bytes()),
+    }
 }
 
 fn called(ticket: u64, request: &str) -> Event {
-    Event::Call(CallTicket(ticket), "store".parse().unwrap(), request.into())
+    Event::Call(CallTicket(ticket), "store".parse().expect("a good name"), request.into())
 }
 
 fn replies(ticket: u64, result: Result<Data, ServiceError>) -> Input<'static> {
@@ -263,7 +267,7 @@ fn calls_of_the_operator_outlive_a_disabled_extension() {
 }
 
 fn set_puppet(enabled: bool) -> Admin<'static> {
-    Admin::SetExtension { ask: ASK, extension: PUPPET.parse().unwrap(), enabled }
+    Admin::SetExtension { ask: ASK, extension: PUPPET.parse().expect("a good name"), enabled }
 }
 
 fn is_enabled(server: &Server) -> bool {

@@ -46,9 +46,15 @@ pub trait Middleware {
     }
 
     /// Looks at what came of a packet that this has seen: the packet as the client said it, how it went, and how long
-    /// the engine took for it (in simulated time that is no time at all).
+    /// the engine took for it (in simulated time that is no time at all; see also [`Middleware::is_timed`]).
     fn after(&mut self, passage: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, spent: Duration) {
         let _ = (passage, packet, outcome, spent);
+    }
+
+    /// Whether this wants to know how long the next packet takes. If no link of the chain does, the clock is left alone,
+    /// which is most of what a chain costs, and `after` is told of no time at all.
+    fn is_timed(&self) -> bool {
+        true
     }
 
     /// An operator has it passed again after a panic, which may have left its state half changed: puts it in order.
@@ -178,10 +184,11 @@ impl Chain {
             engine.handle_input(now, Input::Received { session, packet }, actions);
             return;
         }
+        let is_timed = self.links.iter().any(Link::is_timed);
         let (input, seen) = self.decide(&Passage { engine, now, session }, packet);
-        let started = tokio::time::Instant::now();
+        let started = is_timed.then(tokio::time::Instant::now);
         engine.handle_input(now, input, actions);
-        let spent = started.elapsed();
+        let spent = started.map_or(Duration::ZERO, |started| started.elapsed());
         let outcome = outcome(session, &packet, actions);
         let passage = Passage { engine, now, session };
         for link in self.links[..seen].iter_mut().rev() {
@@ -249,6 +256,11 @@ impl Link {
                 Decision::Stop(Code::ExtensionFailed)
             }
         }
+    }
+
+    fn is_timed(&self) -> bool {
+        // One that panics here is as good as one that does not care; at its next packet it is left out.
+        !self.is_broken && catch_unwind(AssertUnwindSafe(|| self.middleware.is_timed())).unwrap_or(false)
     }
 
     /// Puts itself back; says whether it could.

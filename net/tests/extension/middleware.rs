@@ -176,3 +176,53 @@ fn metrics_count_by_kind_and_outcome() {
     assert_eq!(figures["Hello"].done, 2);
     assert!(chat.slowest <= chat.spent);
 }
+
+#[test]
+fn one_packet_in_sixteen_is_timed() {
+    let (metrics, handle) = PacketMetrics::new();
+    let mut extensions = Extensions::new();
+    extensions.middleware(metrics);
+    let mut server = Server::new(extensions);
+    // Alice's and bob's three packets before this were the first six.
+    for _ in 0..16 * 3 {
+        server.after(Duration::from_secs(1)).says(ALICE, chat(1, "hi"));
+    }
+    let timed = |kind: &str| handle.figures()[kind].timed;
+    assert_eq!((timed("Hello"), timed("RoomChatRequest")), (1, 3));
+}
+
+/// Notes the time that it is told.
+struct Clock {
+    is_timed: bool,
+    spent: Rc<RefCell<Vec<Duration>>>,
+}
+
+impl Middleware for Clock {
+    fn name(&self) -> &str {
+        "clock"
+    }
+
+    fn after(&mut self, _: &Passage<'_>, _: &Packet<'_>, _: Outcome, spent: Duration) {
+        self.spent.borrow_mut().push(spent);
+    }
+
+    fn is_timed(&self) -> bool {
+        self.is_timed
+    }
+}
+
+#[test]
+fn time_is_measured_if_any_link_asks_for_it() {
+    for (one, other) in [(false, false), (false, true), (true, false)] {
+        let spent = Rc::default();
+        let mut extensions = Extensions::new();
+        for is_timed in [one, other] {
+            extensions.middleware(Clock { is_timed, spent: Rc::clone(&spent) });
+        }
+        let mut server = Server::new(extensions);
+        server.says(ALICE, chat(1, "hi"));
+        let is_measured = |spent: &Duration| *spent > Duration::ZERO;
+        assert_eq!(spent.borrow().iter().all(is_measured), one || other);
+        assert_eq!(spent.borrow().iter().any(is_measured), one || other);
+    }
+}

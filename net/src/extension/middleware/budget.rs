@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 
 use lobbyd_core::id::SessionId;
-use lobbyd_core::limits::{Rate, Remembered};
+use lobbyd_core::limits::{Budget, Exhausted, Rate};
 use lobbyd_core::packet::{ClientPacket, Code};
+use lobbyd_core::time::Instant;
 
 use super::{Decision, Middleware, Packet, Passage};
-
-/// The most sessions of which a budget is remembered; over it, the one that would be forgotten soonest is.
-const SESSIONS_MAX: u32 = 65_536;
 
 /// Bounds how often one session may ask for one thing; over it, the request is refused with `OverBudget`. What is not
 /// named is not bounded.
@@ -28,10 +26,30 @@ pub struct CommandBudget {
     packets: BTreeMap<&'static str, Bounded>,
 }
 
+/// What is left to each session.
 #[derive(Clone, Debug)]
 struct Bounded {
     rate: Rate,
-    sessions: Remembered<SessionId>,
+    /// By the session's slot, with the generation whose it is: a few bytes for each slot, and no search.
+    slots: Vec<(u32, Budget)>,
+}
+
+impl Bounded {
+    fn new(rate: Rate) -> Self {
+        Self { rate, slots: Vec::new() }
+    }
+
+    fn spend(&mut self, session: SessionId, now: Instant) -> Result<(), Exhausted> {
+        let index = session.index as usize;
+        if self.slots.len() <= index {
+            self.slots.resize(index + 1, Default::default());
+        }
+        let (generation, budget) = &mut self.slots[index];
+        if *generation != session.generation {
+            (*generation, *budget) = (session.generation, Budget::default());
+        }
+        budget.spend(now, self.rate, 1)
+    }
 }
 
 impl CommandBudget {
@@ -44,14 +62,14 @@ impl CommandBudget {
     /// Bounds a custom command, by its whole name.
     #[must_use]
     pub fn command(mut self, name: &str, rate: Rate) -> Self {
-        self.commands.insert(name.to_owned(), Bounded { rate, sessions: Remembered::default() });
+        self.commands.insert(name.to_owned(), Bounded::new(rate));
         self
     }
 
     /// Bounds a kind of packet, by the name that it has in `ClientPacket`.
     #[must_use]
     pub fn packet(mut self, name: &'static str, rate: Rate) -> Self {
-        self.packets.insert(name, Bounded { rate, sessions: Remembered::default() });
+        self.packets.insert(name, Bounded::new(rate));
         self
     }
 }
@@ -78,11 +96,15 @@ impl Middleware for CommandBudget {
             | ClientPacket::KickRequest { .. } => None,
         };
         let of_command = command.and_then(|name| self.commands.get_mut(name));
-        for Bounded { rate, sessions } in of_command.into_iter().chain(self.packets.get_mut(packet.name())) {
-            if sessions.spend(passage.session(), passage.now(), *rate, SESSIONS_MAX).is_err() {
+        for bounded in of_command.into_iter().chain(self.packets.get_mut(packet.name())) {
+            if bounded.spend(passage.session(), passage.now()).is_err() {
                 return Decision::Stop(Code::OverBudget);
             }
         }
         Decision::Pass
+    }
+
+    fn is_timed(&self) -> bool {
+        false
     }
 }

@@ -16,6 +16,10 @@ impl Middleware for PacketLog {
         "packet log"
     }
 
+    fn is_timed(&self) -> bool {
+        tracing::enabled!(tracing::Level::DEBUG)
+    }
+
     fn after(&mut self, passage: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, spent: Duration) {
         debug!(
             session = %passage.session(),

@@ -17,8 +17,8 @@ pub struct WordFilter {
     words: BTreeSet<String>,
     /// No word is longer, so a longer one need not be looked up.
     bytes_max: usize,
-    /// What words of plain letters begin with, and how many bytes they have: most words of a text are neither.
-    begins: Beginnings,
+    /// Most words of a text are not even like one of the list.
+    sketch: Sketch,
     masks: bool,
     /// The word at hand, in lower case.
     word: String,
@@ -42,13 +42,13 @@ impl WordFilter {
     fn new(words: impl IntoIterator<Item = impl AsRef<str>>, masks: bool) -> Self {
         let words: BTreeSet<_> = words.into_iter().map(|word| word.as_ref().to_lowercase()).collect();
         let bytes_max = words.iter().map(String::len).max().unwrap_or(0);
-        let begins = Beginnings::of(&words);
-        Self { words, bytes_max, begins, masks, word: String::new(), masked: String::new() }
+        let sketch = Sketch::of(&words);
+        Self { words, bytes_max, sketch, masks, word: String::new(), masked: String::new() }
     }
 
     /// Whether a word of the list is in `text`; if the filter masks, `masked` is the text without it then.
     fn find(&mut self, text: &str) -> bool {
-        if text.is_ascii() && !self.begins.may_be_in(text.as_bytes()) {
+        if text.is_ascii() && !self.is_in_ascii(text) {
             return false;
         }
         self.masked.clear();
@@ -73,6 +73,26 @@ impl WordFilter {
         copied > 0
     }
 
+    /// Whether a word of the list is in a text of ASCII alone.
+    fn is_in_ascii(&mut self, text: &str) -> bool {
+        let bytes = text.as_bytes();
+        let mut from = 0;
+        for (at, byte) in bytes.iter().enumerate() {
+            if !byte.is_ascii_alphanumeric() {
+                if self.may_be_listed(bytes, from, at) && self.is_listed(&text[from..at]) {
+                    return true;
+                }
+                from = at + 1;
+            }
+        }
+        self.may_be_listed(bytes, from, bytes.len()) && self.is_listed(&text[from..])
+    }
+
+    /// Whether `text[from..to]`, which may be no word at all, is worth looking up.
+    fn may_be_listed(&self, text: &[u8], from: usize, to: usize) -> bool {
+        self.sketch.lengths & 1 << (to - from).min(63) != 0 && self.sketch.may_hold(text, from, to)
+    }
+
     fn is_listed(&mut self, word: &str) -> bool {
         self.word.clear();
         for letter in word.chars() {
@@ -85,47 +105,63 @@ impl WordFilter {
     }
 }
 
-/// What a word of ASCII letters and digits must begin with to be in a list, for each length: a look at its first byte says
-/// of nearly every word that it is not.
+/// A sketch of the list (B. Bloom, "Space/time trade-offs in hash coding", 1970, with one hash): says of a word of ASCII
+/// letters and digits that it is not listed, or that it may be. It looks at the length and the first eight bytes.
 #[derive(Clone, Debug)]
-struct Beginnings {
-    /// By the first byte, in lower case: a bit for each length, the last one for all that are longer.
-    lengths: [u32; 128],
+struct Sketch {
+    /// A bit for each length in bytes that a listed word has, the last one for all that are longer.
+    lengths: u64,
+    /// A power of two of numbers.
+    bits: Vec<u64>,
 }
 
-impl Beginnings {
+/// Bits for each word of the list: one in so many unlisted words is looked up in vain.
+const BITS_PER_WORD: usize = 256;
+
+impl Sketch {
     fn of(words: &BTreeSet<String>) -> Self {
-        let mut lengths = [0; 128];
-        for word in words {
-            if let Some(first) = word.bytes().next().filter(u8::is_ascii) {
-                lengths[usize::from(first)] |= Self::bit(word.len());
-            }
+        let bits = vec![0; (words.len() * BITS_PER_WORD / 64).next_power_of_two()];
+        let mut sketch = Self { lengths: 0, bits };
+        for word in words.iter().filter(|word| !word.is_empty()) {
+            sketch.lengths |= 1 << word.len().min(63);
+            let (place, bit) = sketch.place(word.as_bytes(), 0, word.len());
+            sketch.bits[place] |= bit;
         }
-        Self { lengths }
+        sketch
     }
 
-    /// Whether one of the words of an ASCII text is worth a look.
-    fn may_be_in(&self, text: &[u8]) -> bool {
-        let mut rest = text;
-        while let Some(start) = rest.iter().position(u8::is_ascii_alphanumeric) {
-            rest = &rest[start..];
-            let length = rest.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(rest.len());
-            if self.lengths[usize::from(rest[0].to_ascii_lowercase() & 0x7f)] & Self::bit(length) != 0 {
-                return true;
-            }
-            rest = &rest[length..];
-        }
-        false
+    fn may_hold(&self, text: &[u8], from: usize, to: usize) -> bool {
+        let (place, bit) = self.place(text, from, to);
+        self.bits[place] & bit != 0
     }
 
-    fn bit(length: usize) -> u32 {
-        1 << length.min(31)
+    /// Where the bit of the word `text[from..to]` is.
+    fn place(&self, text: &[u8], from: usize, to: usize) -> (usize, u64) {
+        let length = to - from;
+        let first = match text[from..].first_chunk::<8>() {
+            Some(first) => u64::from_le_bytes(*first),
+            None => {
+                let mut first = [0; 8];
+                first[..text.len() - from].copy_from_slice(&text[from..]);
+                u64::from_le_bytes(first)
+            }
+        };
+        // Lower case, which for digits is no change, and nothing of what is behind a short word.
+        let folded = (first | 0x2020_2020_2020_2020) & (u64::MAX >> (64 - 8 * length.clamp(1, 8)));
+        let mixed = (folded ^ (length as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // The upper bits of a product depend on all the others.
+        let mixed = mixed >> 32;
+        ((mixed >> 6) as usize & (self.bits.len() - 1), 1 << (mixed & 63))
     }
 }
 
 impl Middleware for WordFilter {
     fn name(&self) -> &str {
         "word filter"
+    }
+
+    fn is_timed(&self) -> bool {
+        false
     }
 
     fn before<'p>(&'p mut self, _: &Passage<'_>, packet: Packet<'p>) -> Decision<'p> {
@@ -185,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn first_look_overlooks_nothing() {
+    fn quick_look_overlooks_nothing() {
         let long = "l".repeat(40);
         let listed = ["a", "darn", "x9", "42", &long, "ärger"];
         let filter = WordFilter::masking(listed);
@@ -193,7 +229,6 @@ mod tests {
             for (before, after) in [("", ""), ("so, ", "!"), ("dare not\n", " darning"), ("9-", "_"), ("\u{7f}", "\0")]
             {
                 let text = format!("{before}{word}{after}");
-                assert!(filter.begins.may_be_in(text.as_bytes()), "{text:?}");
                 assert!(filter.clone().find(&text), "{text:?}");
             }
         }
@@ -202,6 +237,17 @@ mod tests {
         }
         // A letter that is not ASCII may have a lower case that is, so that such a text is looked at as a whole.
         assert_eq!(masked(&["kelvin"], "\u{212a}elvin").as_deref(), Some("******"));
+    }
+
+    #[test]
+    fn sketch_knows_all_of_a_long_list_and_little_else() {
+        let listed: Vec<_> = (0..500).map(|number| format!("word{number}")).collect();
+        let filter = WordFilter::refusing(&listed);
+        assert!(listed.iter().all(|word| filter.sketch.may_hold(word.to_uppercase().as_bytes(), 0, word.len())));
+        let others = (0..10_000).map(|number| format!("other{number}"));
+        let in_vain = others.filter(|word| filter.sketch.may_hold(word.as_bytes(), 0, word.len())).count();
+        assert!(in_vain < 100, "{in_vain} of 10,000 words that are not listed are looked up");
+        assert!(!WordFilter::refusing(&[] as &[&str]).find("nothing is listed"));
     }
 
     #[test]
