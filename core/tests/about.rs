@@ -2,7 +2,7 @@
 //! secret.
 
 use lobbyd_core::id::RequestId;
-use lobbyd_core::packet::{CloseReason, Code, ServerPacket};
+use lobbyd_core::packet::{CloseReason, Code, Sealed, ServerPacket};
 
 use crate::support::packets::*;
 use crate::support::{Packet, VAULT, VAULT_PASSWORD};
@@ -91,4 +91,24 @@ fn logins_and_passwords_are_secrets() {
     }
     assert!(create_protected(1, "Den", 5, Some(VAULT_PASSWORD)).holds_secret());
     assert!(enter_with(1, VAULT, Some(VAULT_PASSWORD)).holds_secret());
+}
+
+#[test]
+fn request_has_the_id_that_its_answer_has() {
+    for (request, packet) in every_request() {
+        assert_eq!(packet.request(), Some(RequestId(request)));
+    }
+    assert!(clients()[..3].iter().all(|packet| packet.request().is_none()));
+}
+
+/// Sealed twice by what undoes itself, a packet is the same; once, and it holds another secret if it holds one.
+#[test]
+fn sealing_changes_secrets_and_nothing_else() {
+    let other = |Sealed(bytes)| Sealed(bytes.map(|byte: u8| !byte));
+    let protected = [create_protected(1, "Den", 5, Some(VAULT_PASSWORD)), enter_with(1, VAULT, Some(VAULT_PASSWORD))];
+    for packet in clients().into_iter().chain(protected) {
+        let sealed = packet.seal(other);
+        assert_eq!(sealed != packet, packet.holds_secret(), "{packet:?}");
+        assert_eq!(sealed.seal(other), packet);
+    }
 }

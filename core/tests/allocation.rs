@@ -11,6 +11,7 @@ use std::time::Duration;
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::config::{Config, FixedRoom};
+use lobbyd_core::extension::{Command, CommandHandler, Context, Failure, Handlers, Reply};
 use lobbyd_core::id::{RequestId, RoomNumber, SessionId};
 use lobbyd_core::input::{Account, Input, Verdict};
 use lobbyd_core::packet::{ClientPacket, PROTOCOL_VERSION, Sealed, ServerPacket};
@@ -78,10 +79,17 @@ struct Busy {
 
 impl Busy {
     fn new() -> Self {
+        Self::with(Handlers::new())
+    }
+
+    fn with(handlers: Handlers) -> Self {
         let room = FixedRoom { number: ROOM, title: "Plaza".into(), capacity: MEMBERS, password: None };
-        let config = Config { fixed_rooms: vec![room], ..Config::default() };
+        // Nobody is asked whether they are there.
+        let heartbeat_interval = Duration::from_secs(24 * 60 * 60);
+        let config = Config { fixed_rooms: vec![room], heartbeat_interval, ..Config::default() };
         let now = Instant::from_nanos(1_000_000_000);
-        let mut busy = Self { engine: Engine::new(config, 1, now), actions: Actions::new(), now, chats: 0 };
+        let mut busy =
+            Self { engine: Engine::with_extensions(config, 1, now, handlers), actions: Actions::new(), now, chats: 0 };
         for index in 0..MEMBERS {
             busy.member(index);
         }
@@ -176,4 +184,53 @@ fn texts_that_others_still_hold_share_blocks() {
         }
     });
     assert!(count < 1_000 / 10, "{count} allocations");
+}
+
+/// Answers every command with nothing, and what happens leaves it alone.
+#[derive(Clone)]
+struct Short;
+
+impl CommandHandler for Short {
+    fn command(&mut self, context: &mut Context<'_>, _: Command<'_>) -> Result<(), Failure> {
+        Ok(context.reply(Reply::success(b""))?)
+    }
+}
+
+fn short() -> Handlers {
+    let mut handlers = Handlers::new();
+    handlers.register("short", Short).expect("the name is good and free");
+    handlers
+}
+
+#[test]
+fn command_in_steady_state_allocates_its_answer_and_nothing_else() {
+    let mut busy = Busy::with(short());
+    let mut ask = || {
+        let (session, request) = (SessionId { index: 1, generation: 0 }, RequestId(1));
+        let (command_type, parameters) = ("short".into(), "".into());
+        let packet = ClientPacket::CustomCommand { request, command_type, parameters, timestamp: 0 };
+        busy.input(Input::Received { session, packet });
+        assert_eq!(busy.actions.len(), 1);
+        busy.now = busy.now + Duration::from_millis(100);
+    };
+    ask();
+    assert_eq!(allocations(|| (0..1_000).for_each(|_| ask())), 1_000);
+}
+
+#[test]
+fn telling_extensions_what_happens_allocates_nothing() {
+    let come_and_go = |handlers| {
+        let mut busy = Busy::with(handlers);
+        let mut leave_and_enter = || {
+            let (session, request) = (SessionId { index: 1, generation: 0 }, RequestId(1));
+            busy.input(Input::Received { session, packet: ClientPacket::RoomLeaveRequest { request, room: ROOM } });
+            let enter = ClientPacket::RoomEnterRequest { request, room: ROOM, password: None };
+            busy.input(Input::Received { session, packet: enter });
+            assert_eq!(busy.actions.len(), 3);
+            busy.now = busy.now + Duration::from_millis(500);
+        };
+        leave_and_enter();
+        allocations(|| (0..20).for_each(|_| leave_and_enter()))
+    };
+    assert_eq!(come_and_go(short()), come_and_go(Handlers::new()));
 }

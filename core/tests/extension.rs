@@ -506,6 +506,22 @@ fn snapshot_goes_on_only_with_the_same_extensions() {
 }
 
 #[test]
+fn stored_state_can_be_copied_and_shown() {
+    let mut server = server();
+    let a = user(&mut server, 0, "dora");
+    replies(&mut server, a, "count", "1");
+    let stored = serde_json::to_string(&server.engine().snapshot()).unwrap();
+    let snapshot: Snapshot = serde_json::from_str(&stored).unwrap();
+    assert_eq!(
+        format!("{snapshot:?}"),
+        format!("{:?}", server.engine().snapshot()),
+        "stored or not, it shows the same"
+    );
+    let restored = Engine::restore_with_extensions(snapshot.clone(), puppet()).unwrap();
+    assert_eq!(restored, *server.engine());
+}
+
+#[test]
 fn waiting_commands_that_do_not_fit_are_refused() {
     let mut server = server();
     let a = user(&mut server, 0, "dora");

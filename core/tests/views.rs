@@ -32,9 +32,9 @@ fn shows() -> Handlers {
         };
         let members: Vec<_> =
             room.members().map(|(session, user)| format!("{} {}", session.index, user.name)).collect();
-        let epoch = if room.epoch() == 0 { "no epoch" } else { "an epoch" };
+        let epoch = room.epoch();
         let (number, title, capacity, owner) = (room.number(), room.title(), room.capacity(), room.owner());
-        let seen = format!("{number} {title} of {capacity}, {epoch}, {owner:?}, {}", members.join(", "));
+        let seen = format!("{number} {title} of {capacity}, epoch {epoch}, {owner:?}, {}", members.join(", "));
         assert_eq!(format!("{room:?}"), format!("RoomView({number:?}, {})", members.len()));
         seen
     });
@@ -78,9 +78,10 @@ fn handler_sees_rooms_users_and_the_server() {
     is_shown(&mut server, a, "room", "", "lobby");
     server.enters(b, PLAZA);
     server.enters(a, PLAZA);
-    is_shown(&mut server, a, "room", "", "1 Plaza of 3, an epoch, None, 1 anna, 0 zora");
+    let expected = format!("1 Plaza of 3, epoch {}, None, 1 anna, 0 zora", server.epoch(PLAZA));
+    is_shown(&mut server, a, "room", "", &expected);
     let den = server.creates(c, 9);
-    let expected = format!("{den} Den of 9, an epoch, Some(UserId({})), 2 zora", server.id_of(c).0);
+    let expected = format!("{den} Den of 9, epoch {}, Some(UserId({})), 2 zora", server.epoch(den), server.id_of(c).0);
     is_shown(&mut server, c, "room", "", &expected);
     let expected = format!("zora {} Some(\"Änne\") true on [0, 2]", server.id_of(a));
     is_shown(&mut server, b, "user", "zora", &expected);

@@ -2,17 +2,16 @@
 
 mod ledger;
 mod packets;
+mod server;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions};
-use lobbyd_core::config::{Config, DuplicateLogin, FixedRoom};
-use lobbyd_core::extension::Handlers;
+use lobbyd_core::config::Config;
 use lobbyd_core::id::{AskId, CallTicket, RequestId, RoomNumber, SessionId, Ticket};
 use lobbyd_core::input::{Account, Admin, Input, Notice, ServiceError, Verdict, WireFault};
-use lobbyd_core::limits::Rate;
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, PROTOCOL_VERSION, Sealed};
 use lobbyd_core::text::{RawText, Text};
@@ -21,6 +20,7 @@ use lobbyd_sim::model::{Model, Stimulus};
 use lobbyd_sim::puppet;
 
 use self::ledger::Ledger;
+use self::server::{config, handlers};
 use crate::reader::Reader;
 
 /// How many clients there are at a time.
@@ -28,9 +28,6 @@ const SLOTS: u8 = 8;
 /// Who may log in: the first four are names, the others are not.
 const USERS: [&str; 7] =
     ["alice", "Bob", "carol", "d.4-_", "", "no name", "a-name-that-is-much-longer-than-thirty-two"];
-
-/// More than there are addresses and names.
-const REMEMBERED_BY_ALL: u32 = 100;
 /// A millisecond, in nanoseconds.
 const MS: u64 = 1_000_000;
 /// Longer than anything that the configuration lets wait.
@@ -74,9 +71,10 @@ struct Life {
     has_panicked: bool,
 }
 
-/// How often two engines that should be the same are compared in all that they hold: at every so manieth step, and at
-/// the end. What they do is compared at each.
-const STEPS_PER_DIGEST: u32 = 16;
+/// All that an engine holds is looked at in every so manieth step, and at the end: whether it fits together, and whether
+/// it is what a restored copy holds. That takes longer than all else, and what is wrong there stays wrong. What engines do
+/// is looked at in each step.
+const STEPS_PER_CHECK: u32 = 8;
 
 impl Life {
     fn live(data: &[u8], model: Option<fn(&Config) -> Model>) {
@@ -383,14 +381,11 @@ impl Life {
     /// Looks at what the step has done.
     fn settle(&mut self) {
         self.steps += 1;
-        if let Err(fault) = self.engine.check() {
-            panic!("{fault}");
-        }
-        if let Some(copy) = &self.copy {
+        if self.copy.is_some() {
             assert!(self.actions.iter().eq(self.copied_actions.iter()), "a restored engine does something else");
-            if self.steps.is_multiple_of(STEPS_PER_DIGEST) {
-                assert_eq!(copy.digest(), self.engine.digest(), "a restored engine goes another way");
-            }
+        }
+        if self.steps.is_multiple_of(STEPS_PER_CHECK) {
+            self.check();
         }
         for action in self.actions.iter() {
             let recipients = match action {
@@ -422,6 +417,16 @@ impl Life {
         self.ledger.assert_settled(self.engine.counts());
     }
 
+    /// Looks at all that the engine holds.
+    fn check(&self) {
+        if let Err(fault) = self.engine.check() {
+            panic!("{fault}");
+        }
+        if let Some(copy) = &self.copy {
+            assert_eq!(copy.digest(), self.engine.digest(), "a restored engine goes another way");
+        }
+    }
+
     /// Everybody goes, and time passes.
     fn end(&mut self) {
         for session in self.ledger.open() {
@@ -439,71 +444,8 @@ impl Life {
             assert_eq!((counts.rooms as usize, counts.deadlines), (fixed, 0), "{counts:?}");
         }
         self.ledger.assert_nothing_is_left();
-        if let Some(copy) = &self.copy {
-            assert_eq!(copy.digest(), self.engine.digest(), "a restored engine has gone another way");
-        }
+        self.check();
     }
-}
-
-/// An extension that does what its commands say, or none.
-fn handlers(are_there: bool) -> Handlers {
-    if are_there { puppet::handlers() } else { Handlers::new() }
-}
-
-/// A small server, so that its limits are near, and whether it has an extension. A byte chooses for some limits at a time
-/// whether they are.
-fn config(reader: &mut Reader<'_>) -> (Config, bool) {
-    let room = |number, capacity, password| FixedRoom {
-        number: RoomNumber(number),
-        title: Text::new("Plaza"),
-        capacity,
-        password,
-    };
-    let first = reader.byte();
-    let duplicate_login = match first % 3 {
-        0 => DuplicateLogin::Reject,
-        1 => DuplicateLogin::NewestWins,
-        _ => DuplicateLogin::Allow,
-    };
-    let generous = Config {
-        fixed_rooms: vec![room(1, 2, None), room(3, 8, Some(Sealed([1; 16])))],
-        room_members_max: 8,
-        text_bytes_max: 64,
-        duplicate_login,
-        commands_waiting_max: 4,
-        commands_waiting_per_session_max: 2,
-        service_calls_max: 3,
-        extension_deadlines_max: 3,
-        command_timeout: Duration::from_secs(2),
-        service_timeout: Duration::from_secs(1),
-        ..Config::default()
-    };
-    let near = reader.byte();
-    let is_near = |bit: u8| near >> bit & 1 == 1;
-    let limit = |bit, limit, otherwise| if is_near(bit) { limit } else { otherwise };
-    let rate = |bit, limit, otherwise| if is_near(bit) { limit } else { otherwise };
-    let config = Config {
-        open_rooms_max: limit(0, 5, 0),
-        sessions_max: limit(1, 5, SLOTS.into()),
-        sessions_per_address_max: limit(1, 3, SLOTS.into()),
-        users_max: limit(2, 3, SLOTS.into()),
-        logins_pending_max: limit(2, 2, SLOTS.into()),
-        rooms_max: limit(3, 4, 100),
-        bans_per_room_max: limit(3, 1, 100),
-        rooms_per_user_max: limit(3, 1, 3),
-        remembered_max: limit(4, 1, REMEMBERED_BY_ALL),
-        login_failures_per_session_max: limit(4, 2, 5),
-        connects_per_address: rate(5, Rate::per_second(1, 4), generous.connects_per_address),
-        room_creations_per_user: rate(5, Rate::per_minute(1, 1), generous.room_creations_per_user),
-        login_failures_per_user: rate(6, Rate::per_minute(1, 2), generous.login_failures_per_user),
-        login_failures_per_address: rate(6, Rate::per_minute(1, 3), generous.login_failures_per_address),
-        room_password_failures_per_user: rate(6, Rate::per_minute(1, 1), generous.room_password_failures_per_user),
-        flood: rate(7, Rate::per_second(2, 12), Rate::per_second(1_000, 1_000)),
-        flood_refusals: rate(7, Rate::per_second(1, 2), generous.flood_refusals),
-        ..generous
-    };
-    config.validate().expect("every choice of limits is a configuration");
-    (config, first >= 128)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use lobbyd_core::input::WireFault;
+use lobbyd_net::frame::HEADER_BYTES;
 
 const PAGE: &str = include_str!("../../net/PROTOCOL.md");
 
@@ -48,14 +49,16 @@ pub(crate) fn server() -> &'static Vocabulary {
     &SERVER
 }
 
-/// A packet ends where it ends: neither one byte less nor one more is a packet, nor its first half.
-pub(crate) fn assert_nothing_near_is_a_packet(payload: &[u8], is_packet: impl Fn(&[u8]) -> bool) {
+/// A packet ends where it ends: neither one byte less nor one more is a packet, nor its first half. `frame` is the packet's
+/// frame.
+pub(crate) fn assert_nothing_near_is_a_packet(mut frame: Vec<u8>, is_packet: impl Fn(&[u8]) -> bool) {
+    let payload = &frame[HEADER_BYTES..];
     for length in [payload.len() - 1, payload.len() / 2] {
         assert!(!is_packet(&payload[..length]), "{length} bytes of {payload:?} are a packet too");
     }
-    let mut longer = payload.to_vec();
-    longer.push(0);
-    assert!(!is_packet(&longer), "{longer:?} is a packet too");
+    frame.push(0);
+    let longer = &frame[HEADER_BYTES..];
+    assert!(!is_packet(longer), "{longer:?} is a packet too");
 }
 
 impl Vocabulary {
