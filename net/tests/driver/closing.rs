@@ -205,7 +205,7 @@ impl World {
     /// A client that has said hello and read the answer.
     async fn connect(&self) -> ClientEnd {
         let client = ClientEnd::default();
-        self.door.send(ServerEnd(client.0.clone())).ok().expect("the node accepts");
+        self.door.send(ServerEnd(client.0.clone())).ok().unwrap();
         client.say(&[ClientPacket::Hello { version: 1, client: "test 1".into() }]);
         settle().await;
         assert!(matches!(client.read().as_slice(), [ServerPacket::Welcome { .. }, ..]));
