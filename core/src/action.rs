@@ -208,8 +208,9 @@ impl Actions {
     }
 
     /// A text that lives as long as somebody holds it, without an allocation of its own.
-    pub(crate) fn text(&mut self, text: &str) -> Text {
-        self.texts.extend_from_slice(text.as_bytes());
+    /// The caller knows that its bytes are UTF-8.
+    pub(crate) fn text(&mut self, text: &[u8]) -> Text {
+        self.texts.extend_from_slice(text);
         Text::from_checked(self.texts.split().freeze())
     }
 }

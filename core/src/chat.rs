@@ -6,7 +6,7 @@ use crate::id::{RequestId, RoomNumber, SessionId};
 use crate::name::UserName;
 use crate::packet::{Code, RoomChange, ServerPacket};
 use crate::room::RoomEvent;
-use crate::text::{RawText, TextError, check_message};
+use crate::text::{RawText, TextError, check_message_bytes};
 
 impl Engine {
     pub(crate) fn room_chat(
@@ -45,8 +45,8 @@ impl Engine {
         }
         let text = actions.text(text);
         actions.broadcast(self.users.sessions(to), || ServerPacket::DirectMessageNotify {
-            user: sender.id,
-            name: sender.name,
+            user: sender.user.id,
+            name: sender.user.name,
             text,
         });
         actions.send(id, ServerPacket::DirectMessageResponse { request, result: Ok(()) });
@@ -60,8 +60,9 @@ impl Engine {
         }
     }
 
-    pub(crate) fn message<'a>(&self, text: RawText<'a>) -> Result<&'a str, Code> {
-        check_message(text, self.config.text_bytes_max).map_err(|error| match error {
+    /// The bytes of a message, which are UTF-8.
+    pub(crate) fn message<'a>(&self, text: RawText<'a>) -> Result<&'a [u8], Code> {
+        check_message_bytes(text, self.config.text_bytes_max).map_err(|error| match error {
             TextError::Empty => Code::TextEmpty,
             TextError::TooLong => Code::TextTooLong,
             TextError::NotUtf8 | TextError::Forbidden | TextError::NotNormalized => Code::TextInvalid,

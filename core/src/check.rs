@@ -56,11 +56,11 @@ impl Engine {
                     fits(user.ticket.session == session.id, "a login belongs to another session")?;
                     fits(self.attempts.has_issued(user.ticket.serial), "a ticket was never issued")?;
                     fits(serials.insert(user.ticket.serial), "a ticket was issued twice")?;
-                    fits(user.id == UserId(user.ticket.serial), "a login has another login's number")?;
-                    let is_known = self.users.holds(user.name, user.id, session.id);
+                    fits(user.user.id == UserId(user.ticket.serial), "a login has another login's number")?;
+                    let is_known = self.users.holds(user.user.name, user.user.id, session.id);
                     fits(is_known, "an online user is not in the directory")?;
                     if let Some(number) = user.room {
-                        let member = self.lobby.room(number).and_then(|room| room.member(user.id));
+                        let member = self.lobby.room(number).and_then(|room| room.member(user.user.id));
                         let is_there = member.is_some_and(|member| member.session == session.id);
                         fits(is_there, "a session's room does not know it")?;
                     }
@@ -89,7 +89,7 @@ impl Engine {
             for member in room.members() {
                 fits(sessions.insert(member.session), "a member is in a room twice")?;
                 let online = self.sessions.online(member.session);
-                let is_here = online.is_ok_and(|user| user.room == Some(room.number) && user.user() == member.user);
+                let is_here = online.is_ok_and(|user| user.room == Some(room.number) && user.user == member.user);
                 fits(is_here, "a room's member is elsewhere, or somebody else")?;
             }
         }

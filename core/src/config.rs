@@ -43,7 +43,8 @@ pub struct Config {
     /// How quickly logins may fail from one address. One whose verdict is not there yet counts as failed, so the burst
     /// is also how many may be under way.
     pub login_failures_per_address: Rate,
-    /// The most addresses, and the most user names, whose attempts are remembered.
+    /// The most addresses, and the most user names, whose attempts are remembered. When there are more, the one is
+    /// forgotten that would be soonest anyway, its budget being full again; of several the lowest.
     pub remembered_max: u32,
     /// How quickly a client may ask, in the units of `limits::cost`.
     pub flood: Rate,

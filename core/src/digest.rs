@@ -4,16 +4,14 @@
 
 use core::fmt;
 
-use serde::ser::{self, Serialize, Serializer};
+use serde::ser::{self, Impossible, Serialize, Serializer};
 
 /// 64-bit FNV-1a (Fowler, Noll, Vo; RFC 9923) over the state. It tells states apart, it is no defence against
 /// somebody who looks for a collision.
 pub(crate) fn digest<T: Serialize>(state: &T) -> u64 {
     let mut hasher = Hasher(0xcbf2_9ce4_8422_2325);
-    match state.serialize(&mut hasher) {
-        Ok(()) => hasher.0,
-        Err(never) => match never {},
-    }
+    state.serialize(&mut hasher).expect("hashing cannot fail, and no part of the state refuses to be serialized");
+    hasher.0
 }
 
 struct Hasher(u64);
@@ -30,43 +28,42 @@ impl Hasher {
     }
 }
 
-/// Hashing cannot fail.
-#[derive(Debug)]
-enum Never {}
-
-impl fmt::Display for Never {
-    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {}
-    }
-}
-
-impl core::error::Error for Never {}
-
-impl ser::Error for Never {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        unreachable!("no part of the state refuses to be serialized: {message}")
-    }
-}
-
 macro_rules! hash_numbers {
     ($($method:ident: $number:ty),*) => {
-        $(fn $method(self, number: $number) -> Result<(), Never> {
+        $(fn $method(self, number: $number) -> fmt::Result {
             self.bytes(&number.to_le_bytes());
             Ok(())
         })*
     };
 }
 
+/// Kinds of values that the state has none of. One that comes to be needed is noticed by the first digest.
+macro_rules! not_in_the_state {
+    ($($method:ident($($argument:ty),*) -> $result:ty),*) => {
+        $(fn $method(self, $(_: $argument),*) -> Result<$result, fmt::Error> {
+            unreachable!("the state needs {}, which is not written yet", stringify!($method))
+        })*
+    };
+}
+
 impl Serializer for &mut Hasher {
     type Ok = ();
-    type Error = Never;
+    type Error = fmt::Error;
     type SerializeSeq = Self;
     type SerializeTuple = Self;
-    type SerializeTupleStruct = Self;
+    type SerializeTupleStruct = Impossible<(), fmt::Error>;
     type SerializeTupleVariant = Self;
     type SerializeMap = Self;
     type SerializeStruct = Self;
-    type SerializeStructVariant = Self;
+    type SerializeStructVariant = Impossible<(), fmt::Error>;
+
+    not_in_the_state! {
+        serialize_char(char) -> (),
+        serialize_unit() -> (),
+        serialize_unit_struct(&'static str) -> (),
+        serialize_tuple_struct(&'static str, usize) -> Impossible<(), fmt::Error>,
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Impossible<(), fmt::Error>
+    }
 
     hash_numbers! {
         serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64, serialize_i128: i128,
@@ -74,46 +71,34 @@ impl Serializer for &mut Hasher {
         serialize_f32: f32, serialize_f64: f64
     }
 
-    fn serialize_bool(self, value: bool) -> Result<(), Never> {
+    fn serialize_bool(self, value: bool) -> fmt::Result {
         self.serialize_u8(value.into())
     }
 
-    fn serialize_char(self, value: char) -> Result<(), Never> {
-        self.serialize_u32(value.into())
-    }
-
-    fn serialize_str(self, value: &str) -> Result<(), Never> {
+    fn serialize_str(self, value: &str) -> fmt::Result {
         self.serialize_bytes(value.as_bytes())
     }
 
-    fn serialize_bytes(self, value: &[u8]) -> Result<(), Never> {
+    fn serialize_bytes(self, value: &[u8]) -> fmt::Result {
         self.length(value.len());
         self.bytes(value);
         Ok(())
     }
 
-    fn serialize_none(self) -> Result<(), Never> {
+    fn serialize_none(self) -> fmt::Result {
         self.serialize_u8(0)
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Never> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> fmt::Result {
         self.bytes(&[1]);
         value.serialize(self)
     }
 
-    fn serialize_unit(self) -> Result<(), Never> {
-        Ok(())
-    }
-
-    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Never> {
-        Ok(())
-    }
-
-    fn serialize_unit_variant(self, _: &'static str, index: u32, _: &'static str) -> Result<(), Never> {
+    fn serialize_unit_variant(self, _: &'static str, index: u32, _: &'static str) -> fmt::Result {
         self.serialize_u32(index)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Never> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> fmt::Result {
         value.serialize(self)
     }
 
@@ -123,49 +108,37 @@ impl Serializer for &mut Hasher {
         index: u32,
         _: &'static str,
         value: &T,
-    ) -> Result<(), Never> {
+    ) -> fmt::Result {
         self.bytes(&index.to_le_bytes());
         value.serialize(self)
     }
 
-    fn serialize_seq(self, length: Option<usize>) -> Result<Self, Never> {
+    fn serialize_seq(self, length: Option<usize>) -> Result<Self, fmt::Error> {
         self.length(length.unwrap_or(0));
         Ok(self)
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Self, Never> {
+    fn serialize_tuple(self, _: usize) -> Result<Self, fmt::Error> {
         Ok(self)
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Never> {
-        Ok(self)
-    }
-
-    fn serialize_tuple_variant(self, _: &'static str, index: u32, _: &'static str, _: usize) -> Result<Self, Never> {
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, fmt::Error> {
         self.bytes(&index.to_le_bytes());
         Ok(self)
     }
 
-    fn serialize_map(self, length: Option<usize>) -> Result<Self, Never> {
+    fn serialize_map(self, length: Option<usize>) -> Result<Self, fmt::Error> {
         self.serialize_seq(length)
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Never> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, fmt::Error> {
         Ok(self)
-    }
-
-    fn serialize_struct_variant(
-        self,
-        name: &'static str,
-        index: u32,
-        variant: &'static str,
-        length: usize,
-    ) -> Result<Self, Never> {
-        self.serialize_tuple_variant(name, index, variant, length)
-    }
-
-    fn is_human_readable(&self) -> bool {
-        false
     }
 }
 
@@ -173,13 +146,13 @@ macro_rules! hash_parts {
     ($($kind:ident::$method:ident($($key:ident: $key_type:ty)?)),*) => {
         $(impl ser::$kind for &mut Hasher {
             type Ok = ();
-            type Error = Never;
+            type Error = fmt::Error;
 
-            fn $method<T: Serialize + ?Sized>(&mut self, $($key: $key_type,)? part: &T) -> Result<(), Never> {
+            fn $method<T: Serialize + ?Sized>(&mut self, $($key: $key_type,)? part: &T) -> fmt::Result {
                 part.serialize(&mut **self)
             }
 
-            fn end(self) -> Result<(), Never> {
+            fn end(self) -> fmt::Result {
                 Ok(())
             }
         })*
@@ -189,25 +162,23 @@ macro_rules! hash_parts {
 hash_parts!(
     SerializeSeq::serialize_element(),
     SerializeTuple::serialize_element(),
-    SerializeTupleStruct::serialize_field(),
     SerializeTupleVariant::serialize_field(),
-    SerializeStruct::serialize_field(_name: &'static str),
-    SerializeStructVariant::serialize_field(_name: &'static str)
+    SerializeStruct::serialize_field(_name: &'static str)
 );
 
 impl ser::SerializeMap for &mut Hasher {
     type Ok = ();
-    type Error = Never;
+    type Error = fmt::Error;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Never> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> fmt::Result {
         key.serialize(&mut **self)
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Never> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> fmt::Result {
         value.serialize(&mut **self)
     }
 
-    fn end(self) -> Result<(), Never> {
+    fn end(self) -> fmt::Result {
         Ok(())
     }
 }

@@ -18,9 +18,10 @@ use crate::lobby::Lobby;
 use crate::login::Attempts;
 use crate::packet::{ClientPacket, CloseReason, Code, LeaveCause, PROTOCOL_VERSION, Sealed, ServerPacket};
 use crate::random::Random;
-use crate::session::{Session, Sessions, State, Users};
+use crate::session::{Session, Sessions, State};
 pub use crate::snapshot::{RestoreError, Snapshot};
 use crate::time::{Instant, millis};
+use crate::users::Users;
 
 /// The room server's whole behaviour.
 ///

@@ -38,5 +38,6 @@ mod session;
 mod snapshot;
 pub mod text;
 pub mod time;
+mod users;
 
 pub use engine::Engine;

@@ -56,11 +56,14 @@ impl Budget {
     /// # Errors
     /// When it does not hold that much: it is left as it is.
     pub fn spend(&mut self, now: Instant, rate: Rate, count: u32) -> Result<(), Exhausted> {
-        let filled_at = self.full_at.max(now) + times(rate.interval, count);
-        if filled_at.saturating_since(now) > times(rate.interval, rate.burst) {
+        // In bare nanoseconds: every packet comes through here.
+        let interval = nanos(rate.interval);
+        let cost = interval.saturating_mul(u64::from(count));
+        let filled_at = self.full_at.max(now).as_nanos().saturating_add(cost);
+        if filled_at - now.as_nanos() > interval.saturating_mul(u64::from(rate.burst)) {
             return Err(Exhausted);
         }
-        self.full_at = filled_at;
+        self.full_at = Instant::from_nanos(filled_at);
         Ok(())
     }
 

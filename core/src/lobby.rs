@@ -1,6 +1,7 @@
 //! The lobby: the directory of rooms, and how one gets into a room and out of it.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -277,15 +278,15 @@ impl Engine {
         let kicker = self.sessions.online(id)?;
         let room = self.lobby.room(number).ok_or(Code::RoomUnknown)?;
         // An owner is always a member: ownership passes on when one leaves.
-        if !kicker.administrator && room.owner != Some(kicker.id) {
+        if !kicker.administrator && room.owner != Some(kicker.user.id) {
             return Err(Code::NotAllowed);
         }
         let target = room.member(user).ok_or(Code::UserUnknown)?.session;
         let kicked = self.sessions.online(target)?;
-        if kicked.id == kicker.id || (kicked.administrator && !kicker.administrator) {
+        if kicked.user.id == kicker.user.id || (kicked.administrator && !kicker.administrator) {
             return Err(Code::NotAllowed);
         }
-        let (by, name) = (kicker.id, kicked.name);
+        let (by, name) = (kicker.user.id, kicked.user.name);
         if ban {
             self.ban(number, name)?;
         }
@@ -312,7 +313,7 @@ impl Engine {
     /// The name of a user who is logged in and in no room.
     fn in_lobby(&self, id: SessionId) -> Result<UserName, Code> {
         let online = self.sessions.online(id)?;
-        if online.room.is_some() { Err(Code::NotInLobby) } else { Ok(online.name) }
+        if online.room.is_some() { Err(Code::NotInLobby) } else { Ok(online.user.name) }
     }
 
     /// Creates a room that exists by being entered, if `number` is of that kind.
@@ -363,8 +364,8 @@ impl Engine {
     fn enter(&mut self, id: SessionId, number: RoomNumber, actions: &mut Actions) -> RoomEntered {
         let online = self.sessions.online_mut(id).expect("who enters a room was in the lobby just now");
         online.room = Some(number);
-        let user = online.name;
-        let event = RoomEvent::Entered(Member { session: id, user: online.user() });
+        let user = online.user.name;
+        let event = RoomEvent::Entered(Member { session: id, user: Arc::clone(&online.user) });
         let room = self.lobby.existing(number);
         if let Some(at) = room.empty_at.take() {
             self.deadlines.disarm(at, Deadline::EmptyRoom(number));

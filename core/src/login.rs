@@ -1,5 +1,7 @@
 //! Login and logout: who may ask, what happens while the store is asked, and what is checked again afterwards.
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +15,7 @@ use crate::id::{RequestId, SessionId, Ticket, UserId};
 use crate::input::{Account, Verdict};
 use crate::limits::{AddressKey, Remembered};
 use crate::name::UserName;
-use crate::packet::{CloseReason, Code, LeaveCause, Sealed, ServerPacket};
+use crate::packet::{CloseReason, Code, LeaveCause, Sealed, ServerPacket, User};
 use crate::session::{Online, PendingLogin, State};
 use crate::text::{RawText, check_nickname};
 
@@ -74,7 +76,7 @@ impl Engine {
         self.attempts.last_serial += 1;
         self.attempts.pending += 1;
         let ticket = Ticket { session: id, serial: self.attempts.last_serial };
-        self.set_login_state(id, State::LoginPending(PendingLogin { ticket, request, user }));
+        self.set_login_state(id, State::LoginPending(Box::new(PendingLogin { ticket, request, user })));
         let presence = match self.config.duplicate_login {
             DuplicateLogin::Reject => Presence::Take,
             DuplicateLogin::NewestWins => Presence::Replace,
@@ -144,7 +146,7 @@ impl Engine {
     /// Takes a pending login out of its session, which is anonymous then.
     fn take_pending(&mut self, id: SessionId, is_it: impl Fn(&PendingLogin) -> bool) -> Option<PendingLogin> {
         let pending = match &self.sessions.get(id)?.state {
-            State::LoginPending(pending) if is_it(pending) => pending.clone(),
+            State::LoginPending(pending) if is_it(pending) => PendingLogin::clone(pending),
             State::LoginPending(_) | State::AwaitingHello | State::Anonymous | State::Online(_) => return None,
         };
         self.attempts.ended();
@@ -158,7 +160,7 @@ impl Engine {
         let id = ticket.session;
         let is_asked = |pending: &PendingLogin| pending.ticket == ticket && pending.user == user;
         let Some(pending) = self.take_pending(id, is_asked) else {
-            let uses_it = |online: &Online| online.leased && online.ticket == ticket && online.name == user;
+            let uses_it = |online: &Online| online.leased && online.ticket == ticket && online.user.name == user;
             let is_in_use = self.sessions.online(id).is_ok_and(uses_it);
             if matches!(verdict, Verdict::Accepted { leased: true, .. }) && !is_in_use {
                 actions.push(Action::ReleasePresence { ticket, user });
@@ -205,18 +207,11 @@ impl Engine {
             self.close_user(user, CloseReason::Superseded, actions);
         }
         let nickname = account.nickname.filter(|nickname| check_nickname(nickname.as_str().into()).is_ok());
-        let online = Online {
-            id: UserId(ticket.serial),
-            name: user,
-            nickname,
-            administrator: account.administrator,
-            ticket,
-            leased,
-            room: None,
-        };
+        let profile = Arc::new(User { id: UserId(ticket.serial), name: user, nickname });
+        let answer = User::clone(&profile);
         let id = ticket.session;
-        self.users.insert(user, online.id, id);
-        let answer = online.user();
+        self.users.insert(Arc::clone(&profile), id);
+        let online = Online { user: profile, administrator: account.administrator, ticket, leased, room: None };
         self.set_login_state(id, State::Online(online));
         actions.push(Action::Online { session: id, user: Some(user) });
         actions.send(id, ServerPacket::LoginResponse { request, result: Ok(answer) });
@@ -256,11 +251,11 @@ impl Engine {
         if let Some(room) = online.room {
             self.leave(id, room, cause, actions);
         }
-        self.users.remove(online.name, online.id);
+        self.users.remove(online.user.name, online.user.id);
         if online.leased {
-            actions.push(Action::ReleasePresence { ticket: online.ticket, user: online.name });
+            actions.push(Action::ReleasePresence { ticket: online.ticket, user: online.user.name });
         }
-        self.extensions.hear(|| Event::LoggedOut { session: id, user: online.name });
+        self.extensions.hear(|| Event::LoggedOut { session: id, user: online.user.name });
     }
 
     /// The time for logging in, or for the verdict, is over.

@@ -72,7 +72,12 @@ impl fmt::Display for UserName {
 
 impl Serialize for UserName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+        if serializer.is_human_readable() {
+            serializer.serialize_str(self.as_str())
+        } else {
+            // The same shape, without a look at the bytes.
+            serializer.serialize_bytes(&self.bytes[..usize::from(self.length)])
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the operator asks for by way of the driver's handle: to say something, to kick, to clean up, to look.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::action::{Action, Actions};
@@ -28,7 +29,7 @@ impl Engine {
     #[must_use]
     pub fn room_status(&self, number: RoomNumber) -> Option<RoomStatus> {
         let room = self.lobby.room(number)?;
-        let users = room.members().iter().map(|member| member.user.clone()).collect();
+        let users = room.members().iter().map(|member| User::clone(&member.user)).collect();
         Some(RoomStatus { summary: room.summary(), users })
     }
 
@@ -58,6 +59,12 @@ impl Engine {
     #[must_use]
     pub fn user(&self, session: SessionId) -> Option<UserView<'_>> {
         self.sessions.online(session).ok().map(|online| UserView::new(session, online))
+    }
+
+    /// The user who is logged in on that session, shared with the engine: for a driver that remembers who that was.
+    #[must_use]
+    pub fn shared_user(&self, session: SessionId) -> Option<Arc<User>> {
+        self.sessions.online(session).ok().map(|online| Arc::clone(&online.user))
     }
 
     pub(crate) fn notify_user(&mut self, ask: AskId, user: UserName, notice: Notice<'_>, actions: &mut Actions) {

@@ -1,6 +1,7 @@
 //! A room: its members, and the one function by which it changes.
 
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -38,8 +39,14 @@ pub(crate) struct Room {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Member {
     pub(crate) session: SessionId,
-    pub(crate) user: User,
+    /// Shared with the session.
+    #[serde(with = "shared")]
+    pub(crate) user: Arc<User>,
 }
+
+/// Members are copied from for every message, and a room has room for more of them than it has.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Member>() <= 16, "a member has grown");
 
 /// A change in a room. This engine makes one from a request and applies it at once; a backplane that orders the events
 /// of many daemons can feed the same ones.
@@ -139,7 +146,7 @@ impl Room {
         actions.broadcast(self.members.iter().map(|member| member.session), || ServerPacket::RoomNewUserNotify {
             room,
             sequence,
-            user: entrant.user.clone(),
+            user: User::clone(&entrant.user),
         });
         if !self.is_fixed() && self.owner.is_none() {
             self.owner = Some(entrant.user.id);
@@ -170,8 +177,9 @@ impl Room {
         let place = self.place_of(session);
         let (room, sequence) = (self.number, self.sequence);
         let sender = &self.members[place].user;
-        let others = self.members.iter().map(|member| member.session).filter(|member| *member != session);
-        actions.broadcast(others, || ServerPacket::RoomChatNotify {
+        // Not filtered: how many they are is known beforehand, so that they are copied many at a time.
+        let others = self.members[..place].iter().chain(&self.members[place + 1..]);
+        actions.broadcast(others.map(|member| member.session), || ServerPacket::RoomChatNotify {
             room,
             sequence,
             user: sender.id,
@@ -194,7 +202,7 @@ impl Room {
                     epoch: self.epoch,
                     sequence: self.sequence,
                     owner: self.owner,
-                    users: List(now.iter().map(|member| member.user.clone()).collect()),
+                    users: List(now.iter().map(|member| User::clone(&member.user)).collect()),
                     last: later.is_empty(),
                 },
             );
@@ -231,4 +239,21 @@ fn count_fitting(members: &[Member], bytes_max: usize) -> usize {
 /// At most this many bytes does a user take on the wire: a number, two lengths, an option and the texts.
 fn user_bytes(user: &User) -> usize {
     9 + 1 + user.name.as_str().len() + 1 + user.nickname.as_ref().map_or(0, |nickname| 1 + nickname.len())
+}
+
+/// A shared value is stored like one that is not.
+mod shared {
+    use alloc::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(value: &Arc<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        T::serialize(value, serializer)
+    }
+
+    pub(super) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<T>, D::Error> {
+        T::deserialize(deserializer).map(Arc::new)
+    }
 }

@@ -1,6 +1,8 @@
 //! Sessions: one client's life on the server each, and the table that holds them.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,10 @@ pub(crate) struct Session {
     pub(crate) login_failures: u32,
 }
 
+/// A server holds very many idle sessions, so each byte counts: what is rare is kept behind a pointer.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Session>() <= 144 && size_of::<Online>() <= 40, "an idle session has grown");
+
 /// Where a session stands. It leaves the table when it is closed, from any state.
 ///
 /// ```text
@@ -50,7 +56,7 @@ pub(crate) enum State {
     /// Has not logged in.
     Anonymous,
     /// A login waits for its verdict.
-    LoginPending(PendingLogin),
+    LoginPending(Box<PendingLogin>),
     /// Has logged in.
     Online(Online),
 }
@@ -65,10 +71,10 @@ pub(crate) struct PendingLogin {
 
 /// A logged-in user's side of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredOnline", into = "StoredOnline")]
 pub(crate) struct Online {
-    pub(crate) id: UserId,
-    pub(crate) name: UserName,
-    pub(crate) nickname: Option<Text>,
+    /// Shared with the directory of who is online, the room and the driver.
+    pub(crate) user: Arc<User>,
     pub(crate) administrator: bool,
     /// The ticket of the login, which names its presence lease.
     pub(crate) ticket: Ticket,
@@ -78,9 +84,30 @@ pub(crate) struct Online {
     pub(crate) room: Option<RoomNumber>,
 }
 
-impl Online {
-    pub(crate) fn user(&self) -> User {
-        User { id: self.id, name: self.name, nickname: self.nickname.clone() }
+/// [`Online`] as it is stored: with the user's parts beside the others.
+#[derive(Serialize, Deserialize)]
+struct StoredOnline {
+    id: UserId,
+    name: UserName,
+    nickname: Option<Text>,
+    administrator: bool,
+    ticket: Ticket,
+    leased: bool,
+    room: Option<RoomNumber>,
+}
+
+impl From<Online> for StoredOnline {
+    fn from(online: Online) -> Self {
+        let Online { user, administrator, ticket, leased, room } = online;
+        let User { id, name, nickname } = Arc::unwrap_or_clone(user);
+        Self { id, name, nickname, administrator, ticket, leased, room }
+    }
+}
+
+impl From<StoredOnline> for Online {
+    fn from(stored: StoredOnline) -> Self {
+        let StoredOnline { id, name, nickname, administrator, ticket, leased, room } = stored;
+        Self { user: Arc::new(User { id, name, nickname }), administrator, ticket, leased, room }
     }
 }
 
@@ -171,48 +198,5 @@ impl Sessions {
         }
         fits(self.iter().count() == self.count as usize, "sessions are counted wrongly")?;
         fits(by_address == self.by_address, "sessions are counted wrongly by address")
-    }
-}
-
-/// Who is online, by name. Where duplicate logins are allowed, one name may be online many times.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Users {
-    #[serde(with = "crate::pairs")]
-    online: BTreeMap<(UserName, UserId), SessionId>,
-}
-
-impl Users {
-    pub(crate) fn insert(&mut self, name: UserName, id: UserId, session: SessionId) {
-        let before = self.online.insert((name, id), session);
-        assert!(before.is_none(), "the number of a login is used once");
-    }
-
-    pub(crate) fn remove(&mut self, name: UserName, id: UserId) {
-        let before = self.online.remove(&(name, id));
-        assert!(before.is_some(), "a user who goes offline was online");
-    }
-
-    /// The sessions of that user, the longest-standing first.
-    pub(crate) fn sessions(&self, name: UserName) -> impl Iterator<Item = SessionId> {
-        self.online.range((name, UserId(0))..=(name, UserId(u64::MAX))).map(|(_, session)| *session)
-    }
-
-    /// Whether that login of that user is this session's.
-    pub(crate) fn holds(&self, name: UserName, id: UserId, session: SessionId) -> bool {
-        self.online.get(&(name, id)) == Some(&session)
-    }
-
-    pub(crate) fn is_online(&self, name: UserName) -> bool {
-        self.sessions(name).next().is_some()
-    }
-
-    pub(crate) fn count(&self) -> u32 {
-        // Not more than there are sessions, which are counted by a `u32`.
-        self.online.len() as u32
-    }
-
-    /// Every online session, by name.
-    pub(crate) fn all(&self) -> impl Iterator<Item = SessionId> {
-        self.online.values().copied()
     }
 }

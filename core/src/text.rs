@@ -78,15 +78,23 @@ pub enum TextError {
 /// # Errors
 /// Says what is wrong with it.
 pub fn check_message(raw: RawText<'_>, bytes_max: u32) -> Result<&str, TextError> {
+    let bytes = check_message_bytes(raw, bytes_max)?;
+    RawText(bytes).as_utf8().ok_or(TextError::NotUtf8)
+}
+
+/// As [`check_message`], for whoever needs no more than the bytes: the usual text, plain ASCII, is looked at once.
+pub(crate) fn check_message_bytes(raw: RawText<'_>, bytes_max: u32) -> Result<&[u8], TextError> {
     if raw.0.is_empty() {
         return Err(TextError::Empty);
     }
     if raw.0.len() > bytes_max as usize {
         return Err(TextError::TooLong);
     }
-    let text = raw.as_utf8().ok_or(TextError::NotUtf8)?;
-    refuse_forbidden(text, Newline::Allowed)?;
-    Ok(text)
+    if !is_plain(raw.0, Newline::Allowed) {
+        let text = raw.as_utf8().ok_or(TextError::NotUtf8)?;
+        refuse_forbidden(text, Newline::Allowed)?;
+    }
+    Ok(raw.0)
 }
 
 /// A room's title: 1 to [`TITLE_CHARS_MAX`] characters on one line.
@@ -128,13 +136,19 @@ enum Newline {
     Refused,
 }
 
-fn refuse_forbidden(text: &str, newline: Newline) -> Result<(), TextError> {
+/// Whether it is ASCII without control characters, in which nothing is forbidden.
+fn is_plain(text: &[u8], newline: Newline) -> bool {
     let newline_is_fine = newline == Newline::Allowed;
     let plain = |byte: u8| (0x20..0x7f).contains(&byte) || (byte == b'\n' && newline_is_fine);
-    // Folded rather than searched, so that the usual text, plain ASCII, is checked many bytes at a time.
-    if text.bytes().fold(true, |all, byte| all & plain(byte)) {
+    // Folded rather than searched, so that many bytes are checked at a time.
+    text.iter().fold(true, |all, byte| all & plain(*byte))
+}
+
+fn refuse_forbidden(text: &str, newline: Newline) -> Result<(), TextError> {
+    if is_plain(text.as_bytes(), newline) {
         return Ok(());
     }
+    let newline_is_fine = newline == Newline::Allowed;
     let fine = |character| match character {
         '\n' => newline_is_fine,
         // Unicode Standard Annex 9: embeddings, overrides and isolates.

@@ -54,7 +54,7 @@ impl Add<Duration> for Instant {
 
 /// A duration in whole nanoseconds, saturating.
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }
 
 /// A duration in whole milliseconds, saturating: the unit of every duration on the wire.

@@ -363,3 +363,16 @@ fn every_reason_but_a_disconnection_is_told() {
         assert_eq!(seen.into_iter().collect::<Vec<_>>(), expected, "the transcript of {reason:?}");
     }
 }
+
+#[test]
+fn every_code_and_every_reason_has_words_of_its_own() {
+    let words = |texts: Vec<String>| {
+        assert!(texts.iter().all(|text| !text.is_empty() && !text.ends_with('.')), "{texts:?}");
+        let different: std::collections::BTreeSet<_> = texts.iter().collect();
+        assert_eq!(different.len(), texts.len(), "{texts:?}");
+    };
+    words(codes().into_iter().map(|(code, _)| code.to_string()).collect());
+    words(reasons().into_iter().map(|(reason, _)| reason.to_string()).collect());
+    assert_eq!(Code::RoomFull.to_string(), "the room is full");
+    assert_eq!(CloseReason::Silent.to_string(), "nothing was heard from the client");
+}

@@ -195,3 +195,10 @@ fn engine_takes_no_configuration_that_cannot_hold() {
     config.users_max = 0;
     let _ = Engine::new(config, 1, Instant::ZERO);
 }
+
+#[test]
+fn data_leaves_room_for_the_rest_of_its_packet() {
+    let config = Config { frame_bytes_max: 10_000, ..Config::default() };
+    // 128 for what every packet begins with, 256 for the words of a refusal.
+    assert_eq!(config.data_bytes_max(), 10_000 - 128 - 256);
+}

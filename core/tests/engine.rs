@@ -1,10 +1,14 @@
 //! The engine's behaviour as transcripts: what goes in, exactly what comes out, and nothing besides.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod about;
 mod attempts;
 mod chat;
 mod codes;
 mod config;
 mod connect;
+mod data;
 mod digest;
 mod disconnect;
 mod drain;
@@ -25,3 +29,4 @@ mod snapshot;
 mod stopped;
 mod support;
 mod text;
+mod views;

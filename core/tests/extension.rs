@@ -258,6 +258,63 @@ fn deadlines_are_bounded() {
 }
 
 #[test]
+fn deadlines_of_one_call_are_counted_by_their_keys() {
+    let mut server = Server::with_extensions(|config| config.extension_deadlines_max = 2, puppet);
+    let a = user(&mut server, 0, "dora");
+    is_busy(&mut server, a, "deadline 1 10;deadline 2 10;deadline 3 10;reply");
+    replies(&mut server, a, "deadline 1 10;deadline 2 10;reply", "");
+    // Cleared and set again in one call, it counts again.
+    is_busy(&mut server, a, "clear 1;deadline 1 20;deadline 3 10;reply");
+    // Another's clearing changes nothing for the second one.
+    replies(&mut server, a, "clear 1;deadline 2 20;deadline 3 10;reply", "");
+    assert_eq!(server.next_deadline(), Some(server.elapsed() + milliseconds(10)));
+}
+
+#[test]
+fn every_extension_hears_what_happens() {
+    fn two() -> Handlers {
+        let mut handlers = puppet();
+        handlers.register("another", Puppet::default()).unwrap();
+        handlers
+    }
+    let mut server = Server::with_extensions(|_| {}, two);
+    let a = server.user(0, "dora");
+    for name in ["another", PUPPET] {
+        server.says(a, command(1, name, "heard"));
+        server.does([send(a, command_done(1, name, "dora in"))]);
+    }
+}
+
+#[test]
+fn extensions_that_do_not_fit_are_refused() {
+    let mut server = server();
+    let a = user(&mut server, 0, "dora");
+    does(&mut server, a, "call store;deadline 1 500;deadline 2 500;keep", [called(1, "store", "")]);
+    let stored = serde_json::to_value(server.engine().snapshot()).unwrap();
+    let is_refused = |reason: &'static str, pointer: &str, value: serde_json::Value| {
+        let mut stored = stored.clone();
+        *stored.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is not there")) = value;
+        let snapshot: Snapshot = serde_json::from_value(stored).unwrap();
+        let error = Engine::restore_with_extensions(snapshot, puppet()).unwrap_err();
+        assert_eq!(error, RestoreError::Inconsistent(reason));
+    };
+    let at = |rest: &str| format!("/engine/extensions/{rest}");
+    is_refused("a disabled extension has deadlines", &at("slots/0/is_disabled"), true.into());
+    let reason = "an extension has more deadlines than allowed";
+    is_refused(reason, "/engine/config/extension_deadlines_max", 1.into());
+    let reason = "something waits for an extension that is not there";
+    is_refused(reason, &at("waiting/0/1/place"), 1.into());
+    is_refused(reason, &at("calls/0/1/caller/Extension"), 1.into());
+    is_refused("a command waits for another's extension", &at("waiting/0/1/name"), "pupp".into());
+    is_refused("more commands wait than allowed", "/engine/config/commands_waiting_max", 0.into());
+    let reason = "more service calls are under way than allowed";
+    is_refused(reason, "/engine/config/service_calls_max", 0.into());
+    is_refused("a number is used twice for an extension", &at("calls/0/0"), 2.into());
+    is_refused("a number was never issued to an extension", &at("last_serial"), 1.into());
+    is_refused("a number was never issued to an extension", &at("calls/0/0"), 0.into());
+}
+
+#[test]
 fn service_replies_once_and_stale_replies_are_dropped() {
     let mut server = server();
     let a = user(&mut server, 0, "dora");
@@ -446,6 +503,31 @@ fn snapshot_goes_on_only_with_the_same_extensions() {
     let restored = Engine::restore_with_extensions(snapshot, puppet()).unwrap();
     assert_eq!(restored, restore(puppet()).unwrap());
     assert_ne!(restored.digest(), server.engine().digest());
+}
+
+#[test]
+fn waiting_commands_that_do_not_fit_are_refused() {
+    let mut server = server();
+    let a = user(&mut server, 0, "dora");
+    server.guest(1);
+    for _ in 0..2 {
+        server.says(a, command(7, PUPPET, "keep"));
+        server.does_nothing();
+    }
+    let stored = serde_json::to_value(server.engine().snapshot()).unwrap();
+    let refusal = |pointer: &str, value: u32| {
+        let mut stored = stored.clone();
+        *stored.pointer_mut(pointer).unwrap() = value.into();
+        let snapshot: Snapshot = serde_json::from_value(stored).unwrap();
+        Engine::restore_with_extensions(snapshot, puppet()).unwrap_err()
+    };
+    let reason = "a command waits of nobody who is online";
+    // The last one in the order of sessions, so that the order still holds.
+    assert_eq!(refusal("/engine/extensions/waiting/1/0/session/index", 1), RestoreError::Inconsistent(reason));
+    assert_eq!(refusal("/engine/extensions/waiting/1/0/session/index", 2), RestoreError::Inconsistent(reason));
+    let reason = "more commands of a session wait than allowed";
+    let setting = "/engine/config/commands_waiting_per_session_max";
+    assert_eq!(refusal(setting, 1), RestoreError::Inconsistent(reason));
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use lobbyd_core::id::UserId;
-use lobbyd_core::limits::{COST_MAX, Rate, cost};
+use lobbyd_core::limits::{COST_MAX, Exhausted, Rate, Remembered, cost};
 use lobbyd_core::packet::Code;
+use lobbyd_core::time::Instant;
 
 use crate::support::packets::{chat, chatted, every_request, hello, kick, leave, ping, pong};
 use crate::support::{PLAZA, Server, accepted, milliseconds, send};
@@ -53,4 +54,16 @@ fn budget_fills_up_again_to_its_burst_and_no_further() {
     server.refuses(anna, kick(4, PLAZA, UserId(9)), Code::Flooding);
     server.refuses(anna, leave(3, 9), Code::NotInRoom);
     server.refuses(anna, leave(3, 9), Code::Flooding);
+}
+
+#[test]
+fn remembered_keys_are_counted() {
+    let rate = Rate { burst: 1, interval: Duration::from_secs(1) };
+    let mut remembered = Remembered::default();
+    assert_eq!((remembered.len(), remembered.is_empty()), (0, true));
+    for key in [5_u32, 6] {
+        assert_eq!(remembered.spend(key, Instant::ZERO, rate, 10), Ok(()));
+    }
+    assert_eq!(remembered.spend(5, Instant::ZERO, rate, 10), Err(Exhausted));
+    assert_eq!((remembered.len(), remembered.is_empty()), (2, false));
 }

@@ -474,3 +474,18 @@ fn fixed_room_stays() {
     server.says(anna, enter(1, PLAZA));
     server.does([send(anna, user_list(PLAZA, epoch, 3, None, [user])), send(anna, entered(1, PLAZA, epoch, 3))]);
 }
+
+/// A room whose title has 64 bytes is counted as 83 bytes: its title, three numbers of 5 bytes at most, a length of 3 and
+/// a flag. 128 bytes of the frame are left for what stands before the rooms.
+#[test]
+fn page_is_as_long_as_its_frame_allows() {
+    for (frame_bytes_max, rooms) in [(128 + 12 * 83, 12), (128 + 12 * 83 - 1, 11), (128 + 11 * 82, 10), (1024, 10)] {
+        let mut server = Server::with(|config| {
+            config.frame_bytes_max = frame_bytes_max;
+            config.text_bytes_max = 100;
+            config.fixed_rooms = many_rooms(20, &"a".repeat(64));
+        });
+        let anna = server.user(0, "anna");
+        assert_eq!(ask_page(&mut server, anna, 1, 0), ((1..=rooms).collect(), Some(rooms + 1)), "{frame_bytes_max}");
+    }
+}

@@ -4,7 +4,7 @@ use lobbyd_core::config::DuplicateLogin;
 use lobbyd_core::data::{Data, RawBytes};
 use lobbyd_core::id::{AskId, CallTicket, RoomNumber};
 use lobbyd_core::input::{Admin, Input, Notice, ServiceError};
-use lobbyd_core::packet::{Code, LeaveCause, ServerPacket};
+use lobbyd_core::packet::{CloseReason, Code, LeaveCause, ServerPacket};
 use lobbyd_core::text::Text;
 
 use crate::support::packets::*;
@@ -42,6 +42,31 @@ fn notice_reaches_every_session_of_a_user_and_nobody_else() {
     server.does([broadcast([session(2)], custom("game", "go")), answer(Ok(1))]);
     server.admin(to_user("nobody", Notice::Text("hello".into())));
     server.does([answer(Err(Code::UserUnknown))]);
+}
+
+#[test]
+fn notice_counts_nobody_who_was_told_something_else_just_before() {
+    let mut server = Server::new();
+    let a = server.user(0, "dora");
+    let b = server.user(1, "eve");
+    server.enters(a, PLAZA);
+    server.enters(b, PLAZA);
+    server.at(seconds(10)).tick();
+    server.take_events();
+    server.says(b, pong(1));
+    server.does_nothing();
+    // The end of one that was silent falls into the same turn, since nobody has asked what is due.
+    server.at(seconds(30)).admin(to_user("eve", Notice::Text("hello".into())));
+    let ping = send(b, ServerPacket::Ping { nonce: server.nonce() });
+    server.does([
+        ping,
+        broadcast([b], user_left(PLAZA, 3, server.id_of(a), LeaveCause::Disconnected)),
+        release(server.ticket_of(a), "dora"),
+        closing(a, CloseReason::Silent),
+        close(a, CloseReason::Silent),
+        broadcast([b], notice(None, "hello")),
+        answer(Ok(1)),
+    ]);
 }
 
 #[test]

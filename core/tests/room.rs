@@ -378,3 +378,37 @@ fn who_enters_an_empty_created_room_owns_it() {
     server.enters(anna, room);
     server.refuses(anna, kick(2, room, b.id), Code::NotAllowed);
 }
+
+/// A user with a name of 31 bytes and a nickname of 32 is counted as 75 bytes: the texts, a number of 9 bytes at most, two
+/// lengths and an option's tag. So 11 of them are in the 1024 - 128 bytes of a part, where 12 of 74 bytes would be.
+#[test]
+fn part_of_a_list_is_as_long_as_its_frame_allows() {
+    let mut server = Server::with(|config| {
+        config.frame_bytes_max = 1024;
+        config.text_bytes_max = 100;
+        config.fixed_rooms[0].capacity = 100;
+    });
+    for index in 0..13 {
+        let account = Account { nickname: Some(Text::new(&"n".repeat(32))), administrator: false };
+        let verdict = Verdict::Accepted { account, leased: true };
+        let id = server.user_as(index, &format!("a-name-of-exactly-31-characte{index:02}"), verdict);
+        server.says(id, enter(1, PLAZA));
+        let events = server.take_events();
+        let parts = events.iter().filter_map(|event| match event {
+            Event::Send(_, ServerPacket::RoomUserListNotify { users, .. }) => Some(users.0.len()),
+            Event::Send(..)
+            | Event::Broadcast(..)
+            | Event::Close(..)
+            | Event::Verify(..)
+            | Event::Release(..)
+            | Event::Online(..)
+            | Event::Call(..)
+            | Event::Failed(..)
+            | Event::Answer(..)
+            | Event::ServiceAnswer(..) => None,
+        });
+        let count = index as usize + 1;
+        let expected = if count > 11 { vec![11, count - 11] } else { vec![count] };
+        assert_eq!(parts.collect::<Vec<_>>(), expected);
+    }
+}

@@ -125,7 +125,10 @@ fn sessions_that_do_not_fit_are_refused() {
     is_refused("there are more sessions than allowed", [("/engine/config/sessions_max".into(), json!(9))]);
     is_refused("there are more users online than allowed", [("/engine/config/users_max".into(), json!(6))]);
     is_refused("time is beyond its end", [("/engine/now".into(), json!(u64::MAX))]);
-    is_refused("a session has outlived its failed logins", [(slot(12, "login_failures"), json!(u32::MAX))]);
+    let reason = "a session has outlived its failed logins";
+    let most = stored()["engine"]["config"]["login_failures_per_session_max"].clone();
+    is_refused(reason, [(slot(12, "login_failures"), most)]);
+    is_refused(reason, [(slot(12, "login_failures"), json!(u32::MAX))]);
     is_refused("the configuration cannot hold", [("/engine/config/users_max".into(), json!(0))]);
 }
 
@@ -180,6 +183,32 @@ fn directory_that_does_not_fit_is_refused() {
     is_refused("more attempts are remembered than allowed", [("/engine/config/remembered_max".into(), json!(1))]);
     let fifth = json!({ "number": 5, "title": "Fifth", "capacity": 3, "password": null });
     is_refused_with("a room of the configuration is missing", "/engine/config/fixed_rooms", fifth);
+}
+
+#[test]
+fn each_kind_of_attempts_is_bounded() {
+    let reason = "more attempts are remembered than allowed";
+    let nobody = |kind: &str| (format!("/engine/{kind}"), json!([]));
+    let most = |most: u32| ("/engine/config/remembered_max".to_owned(), json!(most));
+    let mut many = stored()["engine"]["attempts"]["by_user"].clone();
+    many.as_array_mut().unwrap().truncate(1);
+    many.as_array_mut().unwrap().push(json!(["zora", { "full_at": 1 }]));
+    let users = ("/engine/attempts/by_user".to_owned(), many);
+    is_refused(reason, [nobody("connects"), users, nobody("attempts/by_address"), most(1)]);
+    let addresses = (
+        "/engine/attempts/by_address".to_owned(),
+        json!([[{ "V4": 1 }, { "full_at": 1 }], [{ "V4": 2 }, { "full_at": 1 }]]),
+    );
+    is_refused(reason, [nobody("connects"), nobody("attempts/by_user"), addresses, most(1)]);
+}
+
+#[test]
+fn map_with_a_key_twice_is_no_snapshot() {
+    let mut stored = stored();
+    let connects = stored.pointer_mut("/engine/connects").and_then(Value::as_array_mut).unwrap();
+    let again = connects.last().unwrap().clone();
+    connects.push(again);
+    assert!(serde_json::from_value::<Snapshot>(stored).is_err());
 }
 
 #[test]

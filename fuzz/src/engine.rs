@@ -9,14 +9,16 @@ use std::time::Duration;
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::config::{Config, DuplicateLogin, FixedRoom};
-use lobbyd_core::id::{AskId, RequestId, RoomNumber, SessionId, Ticket};
-use lobbyd_core::input::{Account, Admin, Input, Notice, Verdict, WireFault};
+use lobbyd_core::extension::Handlers;
+use lobbyd_core::id::{AskId, CallTicket, RequestId, RoomNumber, SessionId, Ticket};
+use lobbyd_core::input::{Account, Admin, Input, Notice, ServiceError, Verdict, WireFault};
 use lobbyd_core::limits::Rate;
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, PROTOCOL_VERSION, Sealed};
 use lobbyd_core::text::{RawText, Text};
 use lobbyd_core::time::Instant;
 use lobbyd_sim::model::{Model, Stimulus};
+use lobbyd_sim::puppet;
 
 use self::ledger::Ledger;
 use crate::reader::Reader;
@@ -36,14 +38,15 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where the engine's time stands still, so that deadlines behind it never fall due.
 const LAST: Instant = Instant::from_nanos(u64::MAX / 2);
 
-/// Does with an engine what the bytes say. After every step its parts fit together, every request has been answered
+/// Does with an engine, which may have an extension, what the bytes say. After every step its parts fit together, every request has been answered
 /// once, nothing is sent to who is gone, and a copy that was restored from a snapshot does the same. At the end, when
 /// everybody has gone and time has passed, nothing is left.
 pub fn engine(data: &[u8]) {
     Life::live(data, None);
 }
 
-/// The same life beside the naive model, which predicts every action. Slower, and so a target of its own.
+/// The same life beside the naive model, which predicts every action; without an extension, which the model knows nothing
+/// of. Slower, and so a target of its own.
 pub fn engine_and_model(data: &[u8]) {
     Life::live(data, Some(Model::new));
 }
@@ -56,6 +59,7 @@ struct Life {
     copy: Option<Engine>,
     actions: Actions,
     copied_actions: Actions,
+    steps: u32,
     now: Instant,
     generations: [u32; SLOTS as usize],
     ledger: Ledger,
@@ -63,7 +67,16 @@ struct Life {
     asks: u64,
     /// Every login that the store was asked about.
     asked: Vec<(Ticket, UserName)>,
+    /// Every call of a service.
+    calls: Vec<CallTicket>,
+    has_extension: bool,
+    /// The extension has panicked, and the driver has not come to disable it.
+    has_panicked: bool,
 }
+
+/// How often two engines that should be the same are compared in all that they hold: at every so manieth step, and at
+/// the end. What they do is compared at each.
+const STEPS_PER_DIGEST: u32 = 16;
 
 impl Life {
     fn live(data: &[u8], model: Option<fn(&Config) -> Model>) {
@@ -77,15 +90,14 @@ impl Life {
 
     fn new(reader: &mut Reader<'_>, model: Option<fn(&Config) -> Model>) -> Self {
         let now = Instant::from_nanos(1_000_000_000);
-        let mut config = config(reader);
-        if model.is_some() {
-            // The model does not predict whom the engine forgets.
-            config.remembered_max = REMEMBERED_BY_ALL;
-        }
+        let (config, wants_extension) = config(reader);
+        let has_extension = wants_extension && model.is_none();
+        let seed = u64::from(reader.byte());
         Self {
             model: model.map(|model| model(&config)),
-            engine: Engine::new(config, u64::from(reader.byte()), now),
+            engine: Engine::with_extensions(config, seed, now, handlers(has_extension)),
             copy: None,
+            steps: 0,
             actions: Actions::new(),
             copied_actions: Actions::new(),
             now,
@@ -93,10 +105,16 @@ impl Life {
             ledger: Ledger::default(),
             asks: 0,
             asked: Vec::new(),
+            calls: Vec::new(),
+            has_extension,
+            has_panicked: false,
         }
     }
 
     fn operation(&mut self, reader: &mut Reader<'_>) {
+        if self.has_panicked {
+            self.disable_extension();
+        }
         match reader.byte() {
             0..=29 => self.arrive(reader),
             30..=44 => {
@@ -118,7 +136,8 @@ impl Life {
                 self.input(Input::Disconnected { session });
             }
             222..=227 => self.snapshot(),
-            228..=235 => self.store(reader),
+            228..=231 => self.store(reader),
+            232..=235 => self.service(reader),
             236..=239 => self.fault(reader),
             240..=248 => self.operator(reader),
             249..=255 => self.clock(reader),
@@ -214,6 +233,28 @@ impl Life {
         }
     }
 
+    /// A service answers a call: now, again, or one that was never made.
+    fn service(&mut self, reader: &mut Reader<'_>) {
+        let byte = reader.byte();
+        let known = self.calls.iter().nth_back(usize::from(byte / 8)).copied();
+        let ticket = known.filter(|_| byte % 8 != 7).unwrap_or(CallTicket(byte.into()));
+        match byte % 8 {
+            0..=3 | 7 => self.input(Input::ServiceReply { ticket, result: Ok("got".into()) }),
+            4 => self.input(Input::ServiceReply { ticket, result: Err(ServiceError::Unknown) }),
+            5 => self.input(Input::ServiceReply { ticket, result: Err(ServiceError::TimedOut) }),
+            6.. => {
+                if byte == 254 {
+                    self.disable_extension();
+                }
+            }
+        }
+    }
+
+    fn disable_extension(&mut self) {
+        self.has_panicked = false;
+        self.input(Input::DisableExtension { extension: puppet::NAME.parse().expect("a good name") });
+    }
+
     fn fault(&mut self, reader: &mut Reader<'_>) {
         let session = self.session(reader);
         let fault = match reader.below(5) {
@@ -294,7 +335,9 @@ impl Life {
     }
 
     fn snapshot(&mut self) {
-        let restored = Engine::restore(self.engine.snapshot()).expect("a snapshot can be restored");
+        let snapshot = self.engine.snapshot();
+        let restored = Engine::restore_with_extensions(snapshot, handlers(self.has_extension));
+        let restored = restored.expect("a snapshot can be restored");
         assert_eq!(restored.digest(), self.engine.digest(), "a restored engine has another digest");
         self.copy = Some(restored);
     }
@@ -339,12 +382,15 @@ impl Life {
 
     /// Looks at what the step has done.
     fn settle(&mut self) {
+        self.steps += 1;
         if let Err(fault) = self.engine.check() {
             panic!("{fault}");
         }
         if let Some(copy) = &self.copy {
             assert!(self.actions.iter().eq(self.copied_actions.iter()), "a restored engine does something else");
-            assert_eq!(copy.digest(), self.engine.digest(), "a restored engine goes another way");
+            if self.steps.is_multiple_of(STEPS_PER_DIGEST) {
+                assert_eq!(copy.digest(), self.engine.digest(), "a restored engine goes another way");
+            }
         }
         for action in self.actions.iter() {
             let recipients = match action {
@@ -354,12 +400,20 @@ impl Life {
                     self.asked.push((*ticket, *user));
                     &[]
                 }
+                Action::CallService { ticket, .. } => {
+                    assert!(!self.calls.contains(ticket), "{ticket} is not new");
+                    self.calls.push(*ticket);
+                    &[]
+                }
+                Action::ExtensionFailed { panicked, .. } => {
+                    assert!(self.has_extension, "{action:?}, and there is no extension");
+                    self.has_panicked |= panicked;
+                    &[]
+                }
                 Action::Send { .. }
                 | Action::Close { .. }
                 | Action::ReleasePresence { .. }
                 | Action::Online { .. }
-                | Action::CallService { .. }
-                | Action::ExtensionFailed { .. }
                 | Action::Answer { .. }
                 | Action::ServiceAnswer { .. } => &[],
             };
@@ -373,6 +427,8 @@ impl Life {
         for session in self.ledger.open() {
             self.input(Input::Disconnected { session });
         }
+        // Its own deadlines would go on for ever.
+        self.disable_extension();
         self.advance(DAY);
         // Ends a drain that was given longer.
         self.input(Input::Admin(Admin::Stop));
@@ -383,22 +439,43 @@ impl Life {
             assert_eq!((counts.rooms as usize, counts.deadlines), (fixed, 0), "{counts:?}");
         }
         self.ledger.assert_nothing_is_left();
+        if let Some(copy) = &self.copy {
+            assert_eq!(copy.digest(), self.engine.digest(), "a restored engine has gone another way");
+        }
     }
 }
 
-/// A small server, so that its limits are near. A byte chooses for some limits at a time whether they are.
-fn config(reader: &mut Reader<'_>) -> Config {
+/// An extension that does what its commands say, or none.
+fn handlers(are_there: bool) -> Handlers {
+    if are_there { puppet::handlers() } else { Handlers::new() }
+}
+
+/// A small server, so that its limits are near, and whether it has an extension. A byte chooses for some limits at a time
+/// whether they are.
+fn config(reader: &mut Reader<'_>) -> (Config, bool) {
     let room = |number, capacity, password| FixedRoom {
         number: RoomNumber(number),
         title: Text::new("Plaza"),
         capacity,
         password,
     };
+    let first = reader.byte();
+    let duplicate_login = match first % 3 {
+        0 => DuplicateLogin::Reject,
+        1 => DuplicateLogin::NewestWins,
+        _ => DuplicateLogin::Allow,
+    };
     let generous = Config {
         fixed_rooms: vec![room(1, 2, None), room(3, 8, Some(Sealed([1; 16])))],
         room_members_max: 8,
         text_bytes_max: 64,
-        duplicate_login: reader.choose(&[DuplicateLogin::Reject, DuplicateLogin::NewestWins, DuplicateLogin::Allow]),
+        duplicate_login,
+        commands_waiting_max: 4,
+        commands_waiting_per_session_max: 2,
+        service_calls_max: 3,
+        extension_deadlines_max: 3,
+        command_timeout: Duration::from_secs(2),
+        service_timeout: Duration::from_secs(1),
         ..Config::default()
     };
     let near = reader.byte();
@@ -426,7 +503,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         ..generous
     };
     config.validate().expect("every choice of limits is a configuration");
-    config
+    (config, first >= 128)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Whoever wakes an errand, on whatever thread, lists it and rings a bell; a turn that hears no bell costs one test.
 //! Errands run in the order in which they were woken, so that a simulation repeats itself.
 
-mod bell;
+pub(crate) mod bell;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -108,7 +108,7 @@ impl ErrandList {
         let knock = Arc::new(Knock::new(id, Arc::clone(&self.bell)));
         let waker = Waker::from(Arc::clone(&knock));
         waker.wake_by_ref();
-        // Without tokio's budget: an errand would spend that of whichever connection's task polls it.
+        // Without tokio's budget: an errand would spend that of whichever task has a turn.
         let future: LocalFuture<'static, ()> = Box::pin(unconstrained(future));
         self.running.borrow_mut().insert(id, Running { future: Some(future), knock, waker });
         id

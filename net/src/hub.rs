@@ -1,7 +1,7 @@
 //! The hub: the one owner of the engine. Bytes come in from connections, go through the engine as inputs, and its
 //! actions go out as bytes to the outboxes; nothing here waits.
 //!
-//! A *turn* is one visit: of a connection's task with what it has read, of the timer, of the flusher, of the system
+//! A *turn* is one visit: of a connection with what it has read, of the timer, of the flusher, of the system
 //! lane's task. It begins with everything that waits in the system lane, and a connection hands in at most
 //! [`FRAMES_PER_TURN`](reading) packets in its turn. What that promises to whom is written in `lanes.rs`.
 
@@ -11,15 +11,16 @@ use std::io;
 use std::mem;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions, Presence as PresenceMode};
-use lobbyd_core::id::{AskId, SessionId, Ticket};
+use lobbyd_core::id::{AskId, SessionId, Ticket, UserId};
 use lobbyd_core::input::Input;
 use lobbyd_core::name::UserName;
-use lobbyd_core::packet::{CloseReason, Sealed};
+use lobbyd_core::packet::{CloseReason, Sealed, User};
 use lobbyd_core::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -43,8 +44,8 @@ use crate::report::Traffic;
 use crate::seal::Sealer;
 use crate::system::{SystemLane, SystemQueue, SystemWork};
 use crate::tally::Tally;
-use crate::tasks;
 use crate::transport::Stream;
+use crate::visits::Visits;
 
 /// The least room that a read has.
 const READ_BYTES: usize = 16 * 1024;
@@ -66,6 +67,10 @@ pub(crate) struct Hub<S> {
     services: Services,
     actions: Actions,
     connections: Connections<S>,
+    /// The connections whose turn it is.
+    visits: Visits,
+    /// Pings that have no pong yet, the last one of each session: its nonce, and when it was sent.
+    pings: BTreeMap<SessionId, (u64, Instant)>,
     /// What runs ahead of packets.
     system: SystemLane<S>,
     user_lane: LaneReport,
@@ -120,6 +125,8 @@ impl<S: Stream> Hub<S> {
                 services,
                 actions: Actions::new(),
                 connections: Connections::new(slots_max),
+                visits: Visits::default(),
+                pings: BTreeMap::new(),
                 system: SystemLane::new(),
                 user_lane: LaneReport::default(),
                 background_lane: LaneReport::default(),
@@ -171,15 +178,19 @@ impl<S: Stream> Hub<S> {
     }
 
     /// Ends all errands of its own: what they wait for is not handled any more. Connections that are still there are let
-    /// go by their tasks.
+    /// go.
     pub(crate) fn give_up(&mut self) {
         self.system.close();
+        let mut sessions = Vec::with_capacity(self.connections.count());
         for connection in self.connections.iter_mut() {
             connection.phase = Phase::Broken(match connection.phase {
                 Phase::Open => CloseReason::Stopped,
                 Phase::Closing(reason) | Phase::Broken(reason) => reason,
             });
-            connection.wake();
+            sessions.push(connection.session);
+        }
+        for session in sessions {
+            self.remove(session);
         }
     }
 
@@ -202,8 +213,8 @@ impl<S: Stream> Hub<S> {
         self.timer_at.map(|at| self.started_at + Duration::from_nanos(at.as_nanos()))
     }
 
-    /// Reads, steps and answers until the session is over. The connection's task polls this.
-    pub(crate) fn poll_open(&mut self, context: &mut Context<'_>, session: SessionId) -> Poll<()> {
+    /// Reads, steps and answers; ready when the session is over.
+    fn poll_open(&mut self, context: &mut Context<'_>, session: SessionId) -> Poll<()> {
         let now = self.begin_turn();
         let poll = self.poll_session(context, session, now);
         self.end_turn(now);
@@ -220,18 +231,11 @@ impl<S: Stream> Hub<S> {
     }
 
     /// Sends what waits, ends the writing half, and then drops what still comes in, so that a reset does not destroy
-    /// the last packets on their way. The connection's task polls this, for a limited time; `discarded` counts the bytes
-    /// that were dropped.
-    pub(crate) fn poll_closing(
-        &mut self,
-        context: &mut Context<'_>,
-        session: SessionId,
-        discarded: &mut usize,
-    ) -> Poll<()> {
+    /// the last packets on their way. `discarded` counts the bytes that were dropped.
+    fn poll_closing(&mut self, context: &mut Context<'_>, session: SessionId, discarded: &mut usize) -> Poll<()> {
         let Some(connection) = self.connections.get_mut(session) else {
             return Poll::Ready(());
         };
-        connection.remember(context.waker());
         while !connection.outbox.is_empty() && matches!(connection.phase, Phase::Closing(_)) {
             let flushed = match write_out(connection, &mut self.pool, &mut self.traffic) {
                 Ok(Flushed::Blocked) => ready!(connection.stream.poll_writable(context)),
@@ -255,17 +259,22 @@ impl<S: Stream> Hub<S> {
         while *discarded < DISCARD_BYTES_MAX {
             match ready!(connection.stream.poll_read(context, &mut self.scratch)) {
                 Ok(0) | Err(_) => break,
-                Ok(count) => *discarded += count,
+                Ok(count) => {
+                    *discarded += count;
+                    connection.bytes_in += count as u64;
+                    self.traffic.bytes_in += count as u64;
+                }
             }
         }
         Poll::Ready(())
     }
 
     /// Lets go of a connection whose session is over, and says so in the log.
-    pub(crate) fn remove(&mut self, session: SessionId) {
+    fn remove(&mut self, session: SessionId) {
         let Some(mut connection) = self.connections.remove(session) else {
             return;
         };
+        self.pings.remove(&session);
         connection.outbox.discard(&mut self.pool);
         if connection.inbox.capacity() > 0 {
             self.pool.take_back(mem::take(&mut connection.inbox));
@@ -278,7 +287,7 @@ impl<S: Stream> Hub<S> {
         info!(
             %session,
             %peer,
-            user = user.as_ref().map(tracing::field::display),
+            user = user.as_ref().map(|user| tracing::field::display(user.name)),
             reason = %reason,
             seconds = self.now().saturating_since(connected_at).as_secs(),
             packets_in,
@@ -294,7 +303,7 @@ impl<S: Stream> Hub<S> {
     }
 
     /// Whether so many connections are being closed that none may linger.
-    pub(crate) fn is_crowded(&self) -> bool {
+    fn is_crowded(&self) -> bool {
         self.connections.count() - self.engine.session_count() as usize > LINGERING_MAX
     }
 
@@ -431,11 +440,7 @@ impl<S: Stream> Hub<S> {
                     self.step(now, input);
                 }
                 SystemWork::Connection { stream, peer } => {
-                    if let Some(session) = self.connect(now, stream, peer)
-                        && let Some(this) = self.this.upgrade()
-                    {
-                        tokio::task::spawn_local(tasks::serve(this, session));
-                    }
+                    self.connect(now, stream, peer);
                 }
                 SystemWork::Report { reply } => {
                     // Whoever asked may have gone.
@@ -460,14 +465,16 @@ impl<S: Stream> Hub<S> {
         }
     }
 
-    /// Takes up an accepted stream; its session is to be served by a task. None if every slot is taken.
+    /// Takes up an accepted stream, which is visited from now on. None if every slot is taken.
     fn connect(&mut self, now: Instant, stream: S, peer: SocketAddr) -> Option<SessionId> {
         let Some(session) = self.connections.reserve() else {
             self.traffic.turned_away += 1;
             return None;
         };
         self.traffic.accepted += 1;
-        self.connections.insert(Connection::new(session, stream, peer, now));
+        let connection = Connection::new(session, self.visits.knock(session), stream, peer, now);
+        connection.wake();
+        self.connections.insert(connection);
         debug!(%session, %peer, "connected");
         self.step(now, Input::Connected { session, address: peer.ip() });
         Some(session)
@@ -476,11 +483,7 @@ impl<S: Stream> Hub<S> {
     /// Runs what the turn itself gave rise to, and wakes whom it concerns: each at most once for the turn.
     fn end_turn(&mut self, now: Instant) {
         self.run_system(now);
-        if !self.dirty.is_empty()
-            && let Some(flusher) = self.flusher.take()
-        {
-            flusher.wake();
-        }
+        self.call_flusher();
         self.call_housekeeper();
         let next_at = self.engine.poll_timeout();
         let is_earlier = next_at.is_some_and(|next_at| self.timer_at.is_none_or(|timer_at| next_at < timer_at));
@@ -491,6 +494,16 @@ impl<S: Stream> Hub<S> {
             && let Some(finish) = self.finish.take()
         {
             finish.wake();
+        }
+    }
+
+    /// Wakes the flusher if there is something for it, and everybody who was ready has had a turn.
+    fn call_flusher(&mut self) {
+        if !self.dirty.is_empty()
+            && self.visits.is_round_over()
+            && let Some(flusher) = self.flusher.take()
+        {
+            flusher.wake();
         }
     }
 
@@ -542,8 +555,12 @@ impl<S: Stream> Hub<S> {
     fn went_online(&mut self, session: SessionId, user: Option<UserName>) {
         if let Some(connection) = self.connections.get_mut(session) {
             debug!(%session, user = user.as_ref().map(tracing::field::display), "logged in or out");
-            // The last one who was logged in is who the session's line in the log names.
-            connection.user = user.or(connection.user);
+            // The last one who was logged in is who the session's line in the log names. Somebody may be logged in and
+            // out again within one input.
+            if let Some(name) = user {
+                let nobody_any_more = || Arc::new(User { id: UserId(0), name, nickname: None });
+                connection.user = Some(self.engine.shared_user(session).unwrap_or_else(nobody_any_more));
+            }
         }
     }
 }
@@ -561,4 +578,5 @@ mod scheduling;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod visiting;
 mod writing;

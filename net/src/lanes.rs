@@ -1,7 +1,7 @@
 //! Lanes: whose work goes first in the driver, and what each lane has carried.
 //!
-//! A *turn* is one visit to the hub: of a connection's task with what it has read, of the timer, of the flusher, of the
-//! system lane's own task. Every turn begins with the whole system lane, as far as it is there; only then come the
+//! A *turn* is one visit to the hub: of a connection with what it has read, of the timer, of the flusher, of the system
+//! lane's own task. Every turn begins with the whole system lane, as far as it is there; only then come the
 //! packets of the connection whose turn it is, at most one budget of them. What is there:
 //!
 //! - a deadline that is due, a stream that broke, an outbox that is full: always;
@@ -18,8 +18,9 @@
 //! So at most the rest of one connection's budget, or so many writes of the flusher (`hub/writing.rs`), comes between a system
 //! input and its handling, however many connections have packets ready.
 //!
-//! Not promised is when a *socket* is looked at. tokio asks the system for readiness between the rounds of its
-//! scheduler, every 61 visits when it is busy: a connect or an answer that comes within a round is seen at its end.
+//! Not promised is when a *socket* is looked at. tokio asks the system for readiness when no task is ready, and one task
+//! visits all connections: it pauses after every 64 visits, so that a connect or an answer is seen then. Scheduled
+//! futures of the user lane have their turn in the same pauses.
 //!
 //! Housekeeping is in the background lane: it goes one small step at a time, and only when no other lane has anything
 //! waiting.

@@ -40,6 +40,7 @@ mod system;
 mod tally;
 mod tasks;
 pub mod transport;
+mod visits;
 
 pub use ask::{AskError, CallError, Message};
 pub use buffers::{Buffers, LentBuffer};

@@ -132,6 +132,7 @@ impl<S: Stream> Node<S> {
         let Self { hub, presence, commands } = self;
         let _end = GiveUp(hub.clone());
         let mut running = JoinSet::new();
+        running.spawn_local(tasks::visit(hub.clone()));
         running.spawn_local(tasks::flush(hub.clone()));
         running.spawn_local(tasks::fire_deadlines(hub.clone()));
         running.spawn_local(tasks::run_system(hub.clone()));

@@ -37,24 +37,27 @@ impl Outbox {
         self.buffer.len() - self.written
     }
 
-    /// Appends what `write` appends to the buffer, unless more than `bytes_max` bytes would wait then.
-    pub(crate) fn append(
-        &mut self,
-        pool: &mut BufferPool,
-        bytes_max: usize,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), Overflow> {
+    /// Appends these bytes, unless more than `bytes_max` would wait then.
+    pub(crate) fn append(&mut self, pool: &mut BufferPool, bytes_max: usize, bytes: &[u8]) -> Result<(), Overflow> {
+        if self.len() + bytes.len() > bytes_max {
+            return Err(Overflow);
+        }
         if self.buffer.capacity() == 0 {
             self.buffer = pool.lend();
         }
-        let before = self.buffer.len();
-        write(&mut self.buffer);
-        if self.len() <= bytes_max {
-            return Ok(());
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Appends these bytes to others that wait already; says whether it did, which it does if not more than `bytes_max`
+    /// bytes wait then.
+    #[inline]
+    pub(crate) fn extend(&mut self, bytes_max: usize, bytes: &[u8]) -> bool {
+        let fits = !self.buffer.is_empty() && self.len() + bytes.len() <= bytes_max;
+        if fits {
+            self.buffer.extend_from_slice(bytes);
         }
-        self.buffer.truncate(before);
-        self.give_back_if_empty(pool);
-        Err(Overflow)
+        fits
     }
 
     /// Writes as much as the transport takes.
@@ -77,9 +80,10 @@ impl Outbox {
 
     /// Forgets everything and gives the buffer back.
     pub(crate) fn discard(&mut self, pool: &mut BufferPool) {
-        self.buffer.clear();
         self.written = 0;
-        self.give_back_if_empty(pool);
+        if self.buffer.capacity() > 0 {
+            pool.take_back(std::mem::take(&mut self.buffer));
+        }
     }
 
     /// A blocked outbox must not keep what it has sent, else a slow reader's buffer grows for ever. Moved only once the
@@ -88,12 +92,6 @@ impl Outbox {
         if self.written > self.buffer.len() / 2 {
             self.buffer.drain(..self.written);
             self.written = 0;
-        }
-    }
-
-    fn give_back_if_empty(&mut self, pool: &mut BufferPool) {
-        if self.buffer.is_empty() && self.buffer.capacity() > 0 {
-            pool.take_back(std::mem::take(&mut self.buffer));
         }
     }
 }
@@ -133,29 +131,35 @@ mod tests {
         }
     }
 
-    fn append(outbox: &mut Outbox, pool: &mut BufferPool, bytes_max: usize, bytes: &[u8]) -> Result<(), Overflow> {
-        outbox.append(pool, bytes_max, |buffer| buffer.extend_from_slice(bytes))
-    }
-
     #[test]
     fn outbox_takes_what_fits_and_keeps_what_it_has() {
         let (mut outbox, mut pool) = (Outbox::default(), BufferPool::default());
-        assert_eq!(append(&mut outbox, &mut pool, 6, b"abc"), Ok(()));
-        assert_eq!(append(&mut outbox, &mut pool, 6, b"defg"), Err(Overflow));
-        assert_eq!(append(&mut outbox, &mut pool, 6, b"def"), Ok(()));
+        assert_eq!(outbox.append(&mut pool, 6, b"abc"), Ok(()));
+        assert_eq!(outbox.append(&mut pool, 6, b"defg"), Err(Overflow));
+        assert_eq!(outbox.append(&mut pool, 6, b"def"), Ok(()));
         let mut taker = Taker { taken: Vec::new(), bytes_per_write: vec![100] };
         assert_eq!(outbox.flush(&mut taker, &mut pool).expect("it takes"), Flushed::All);
         assert_eq!(taker.taken, b"abcdef");
     }
 
     #[test]
+    fn outbox_is_extended_only_where_something_waits_and_it_fits() {
+        let (mut outbox, mut pool) = (Outbox::default(), BufferPool::default());
+        assert!(!outbox.extend(6, b"ab"), "it has no buffer");
+        outbox.append(&mut pool, 6, b"abc").expect("it fits");
+        assert!(!outbox.extend(6, b"defg"));
+        assert!(outbox.extend(6, b"def"));
+        assert_eq!((outbox.len(), outbox.buffer.as_slice()), (6, b"abcdef".as_slice()));
+    }
+
+    #[test]
     fn what_was_written_makes_room_at_once() {
         let (mut outbox, mut pool) = (Outbox::default(), BufferPool::default());
-        append(&mut outbox, &mut pool, 6, b"abcdef").expect("it fits");
+        outbox.append(&mut pool, 6, b"abcdef").expect("it fits");
         let mut taker = Taker { taken: Vec::new(), bytes_per_write: vec![1, 1] };
         assert_eq!(outbox.flush(&mut taker, &mut pool).expect("it takes"), Flushed::Blocked);
-        assert_eq!(append(&mut outbox, &mut pool, 6, b"ghi"), Err(Overflow));
-        assert_eq!(append(&mut outbox, &mut pool, 6, b"gh"), Ok(()));
+        assert_eq!(outbox.append(&mut pool, 6, b"ghi"), Err(Overflow));
+        assert_eq!(outbox.append(&mut pool, 6, b"gh"), Ok(()));
         taker.bytes_per_write = vec![3, 3];
         assert_eq!(outbox.flush(&mut taker, &mut pool).expect("it takes"), Flushed::All);
         assert_eq!(taker.taken, b"abcdefgh");
@@ -164,14 +168,14 @@ mod tests {
     #[test]
     fn empty_outbox_owns_no_buffer() {
         let (mut outbox, mut pool) = (Outbox::default(), BufferPool::default());
-        append(&mut outbox, &mut pool, 0, b"a").expect_err("it does not fit");
+        outbox.append(&mut pool, 0, b"a").expect_err("it does not fit");
         assert_eq!((outbox.buffer.capacity(), pool.report().lent), (0, 0), "refused");
-        append(&mut outbox, &mut pool, 9, b"a").expect("it fits");
+        outbox.append(&mut pool, 9, b"a").expect("it fits");
         assert_eq!(pool.report().lent, 1);
         let mut taker = Taker { taken: Vec::new(), bytes_per_write: vec![1] };
         outbox.flush(&mut taker, &mut pool).expect("it takes");
         assert_eq!((outbox.buffer.capacity(), pool.report().lent), (0, 0), "flushed");
-        append(&mut outbox, &mut pool, 9, b"a").expect("it fits");
+        outbox.append(&mut pool, 9, b"a").expect("it fits");
         outbox.discard(&mut pool);
         assert_eq!((outbox.buffer.capacity(), pool.report().lent), (0, 0), "discarded");
     }
@@ -180,11 +184,11 @@ mod tests {
     fn slow_reader_does_not_make_the_buffer_grow() {
         let (mut outbox, mut pool) = (Outbox::default(), BufferPool::default());
         let mut taker = Taker { taken: Vec::new(), bytes_per_write: Vec::new() };
-        append(&mut outbox, &mut pool, 1000, &[0; 900]).expect("it fits");
+        outbox.append(&mut pool, 1000, &[0; 900]).expect("it fits");
         for _ in 0..1000 {
             taker.bytes_per_write = vec![90];
             outbox.flush(&mut taker, &mut pool).expect("it takes");
-            append(&mut outbox, &mut pool, 1000, &[0; 90]).expect("it fits");
+            outbox.append(&mut pool, 1000, &[0; 90]).expect("it fits");
         }
         assert!(outbox.buffer.len() <= 2000, "{} bytes for 900 that wait", outbox.buffer.len());
     }
@@ -192,7 +196,7 @@ mod tests {
     #[test]
     fn stream_that_takes_nothing_is_broken() {
         let (mut outbox, mut pool) = (Outbox::default(), BufferPool::default());
-        append(&mut outbox, &mut pool, 9, b"a").expect("it fits");
+        outbox.append(&mut pool, 9, b"a").expect("it fits");
         let mut taker = Taker { taken: Vec::new(), bytes_per_write: vec![0] };
         let error = outbox.flush(&mut taker, &mut pool).expect_err("it is broken");
         assert_eq!(error.kind(), io::ErrorKind::WriteZero);

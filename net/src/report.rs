@@ -37,7 +37,7 @@ pub struct Traffic {
     pub packets_in: u64,
     /// Packets put into outboxes; a broadcast counts once for each recipient.
     pub packets_out: u64,
-    /// Bytes received.
+    /// Bytes received, with those that came in behind a close and were dropped.
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,

@@ -225,7 +225,7 @@ pub struct ConnectionStats {
     pub idle: Duration,
     /// Packets received.
     pub packets_in: u64,
-    /// Bytes received.
+    /// Bytes received, with those that came in behind a close and were dropped.
     pub bytes_in: u64,
     /// Packets put into its outbox.
     pub packets_out: u64,

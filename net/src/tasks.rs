@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use lobbyd_core::id::SessionId;
 use lobbyd_core::input::{Admin, Input};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::task::{unconstrained, yield_now};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::warn;
 
 use crate::errands::next_turn;
@@ -27,8 +27,6 @@ pub(crate) const CONNECTS_PER_TURN: u32 = 16;
 const COMMANDS_PER_TURN: u32 = 64;
 /// The most lost leases that are told of in one turn. There may be as many as users.
 const LOSSES_PER_TURN: u32 = 64;
-/// How long a closed session may take to receive its last packets (DESIGN section 4).
-const LINGER: Duration = Duration::from_secs(1);
 /// How long no connection is accepted after one could not be: for want of file descriptors it would fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Failures to accept come by the thousand, and are said once in this time.
@@ -36,15 +34,17 @@ const ACCEPT_WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two steps of housekeeping.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Task: a connection's whole life.
-pub(crate) async fn serve<S: Stream>(hub: Rc<RefCell<Hub<S>>>, session: SessionId) {
-    poll_fn(|context| hub.borrow_mut().poll_open(context, session)).await;
-    // Whether the client took its last packets in time or not, the connection is over.
-    let mut discarded = 0;
-    let closing = poll_fn(|context| hub.borrow_mut().poll_closing(context, session, &mut discarded));
-    let linger = if hub.borrow().is_crowded() { Duration::ZERO } else { LINGER };
-    let _ = timeout(linger, closing).await;
-    hub.borrow_mut().remove(session);
+/// Task: visits the connections that were woken.
+pub(crate) async fn visit<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
+    // Without tokio's budget: every connection has its own for a turn, and there is a pause after so many of them.
+    unconstrained(async {
+        loop {
+            poll_fn(|context| hub.borrow_mut().poll_visits(context)).await;
+            // The runtime looks at its sockets and timers before this goes on.
+            yield_now().await;
+        }
+    })
+    .await
 }
 
 /// Task: writes what waits in outboxes.

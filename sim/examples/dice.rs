@@ -16,5 +16,5 @@ fn main() -> ExitCode {
         dice::extend(&mut extensions).expect("the names are good and free");
         extensions
     });
-    lobbyd_sim::cli::main_with(&extend)
+    lobbyd_sim::main(&extend)
 }

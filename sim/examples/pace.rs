@@ -1,8 +1,12 @@
-//! How fast the pure layer is: 50 clients in 5 rooms, each says something every 100 ms.
+//! How fast the simulated layers are: 50 clients in 5 rooms, each says something every 100 ms.
 //!
-//! `cargo run --release -p lobbyd-sim --example pace [SIMULATED_SECONDS] [checks]`
+//! `cargo run --release -p lobbyd-sim --example pace [pure|turmoil] [SIMULATED_SECONDS] [checks] [chop=BYTES]`
+//!
+//! `checks` holds everything against the model and the invariants, `chop` moves at most so many bytes at a time. On
+//! turmoil the clients are on five hosts. Where the system tells it, the processor's time is said beside the clock's.
 
 use std::env;
+use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -13,24 +17,50 @@ use lobbyd_core::text::Text;
 use lobbyd_sim::audit::Auditor;
 use lobbyd_sim::layers::World;
 use lobbyd_sim::layers::pure::Pure;
+use lobbyd_sim::layers::turmoil::Turmoil;
 use lobbyd_sim::scenario::{Account, Network, Operation, Setup, Store};
 
 const CLIENTS: usize = 50;
 const ROOMS: usize = 5;
 const ROUND: Duration = Duration::from_millis(100);
+const CLIENT_HOSTS: usize = 5;
+const SEED: u64 = 7;
 /// Each text is a packet, goes to all others in the room, and is answered.
 const PACKETS_PER_SECOND: usize = CLIENTS * 10 * (1 + CLIENTS / ROOMS);
 
 fn main() -> anyhow::Result<()> {
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    let checks = arguments.iter().any(|argument| argument == "checks");
-    let seconds = arguments.iter().find(|argument| *argument != "checks").map_or(Ok(200), |seconds| seconds.parse());
-    let seconds: u32 = seconds.context("how many simulated seconds?")?;
+    let (mut checks, mut is_turmoil, mut seconds, mut chop) = (false, false, None, None);
+    for argument in env::args().skip(1) {
+        match argument.as_str() {
+            "checks" => checks = true,
+            "pure" => is_turmoil = false,
+            "turmoil" => is_turmoil = true,
+            other => match other.strip_prefix("chop=") {
+                Some(bytes) => chop = Some(bytes.parse().with_context(|| format!("{bytes:?} is no number of bytes"))?),
+                None => {
+                    seconds = Some(other.parse().with_context(|| format!("{other:?} is no number of seconds"))?);
+                }
+            },
+        }
+    }
+    let seconds: u32 = seconds.unwrap_or(if is_turmoil { 30 } else { 200 });
 
     let names: Vec<_> = (0..CLIENTS).map(|number| format!("client{number}")).collect();
-    let setup = setup(&names)?;
-    let mut world = Pure::with_checks(&setup, 7, checks)?;
-    let mut auditor = Auditor::new(&setup);
+    let setup = setup(&names, chop)?;
+    println!(
+        "{}, {seconds} simulated seconds (checks: {checks}, chop: {chop:?})",
+        if is_turmoil { "turmoil" } else { "pure" }
+    );
+    if is_turmoil {
+        measure(&mut Turmoil::with_client_hosts(&setup, SEED, CLIENT_HOSTS)?, &setup, &names, seconds, checks)
+    } else {
+        measure(&mut Pure::with_checks(&setup, SEED, checks)?, &setup, &names, seconds, checks)
+    }
+}
+
+/// Lets everybody come in, and then talk for so many simulated seconds, and says how long that took.
+fn measure<W: World>(world: &mut W, setup: &Setup, names: &[String], seconds: u32, checks: bool) -> anyhow::Result<()> {
+    let mut auditor = Auditor::new(setup);
     let numbers: Vec<_> = names.iter().map(|name| auditor.client(name)).collect();
     for (number, name) in names.iter().enumerate() {
         let room = RoomNumber((number % ROOMS) as u32 + 1);
@@ -39,11 +69,11 @@ fn main() -> anyhow::Result<()> {
             world.begin(name, &operation)?;
             auditor.begun(world.now(), numbers[number], &operation);
         }
-        go_on(&mut world, Duration::from_millis(10))?;
+        go_on(world, Duration::from_millis(10))?;
         let enter = Operation::RoomEnter { room, password: None };
         world.begin(name, &enter)?;
         auditor.begun(world.now(), numbers[number], &enter);
-        go_on(&mut world, Duration::from_millis(10))?;
+        go_on(world, Duration::from_millis(10))?;
         ensure!(world.arrived(name).len() == 4, "{name} is not in its room: {:?}", world.arrived(name));
     }
     for (name, number) in names.iter().zip(&numbers) {
@@ -57,7 +87,7 @@ fn main() -> anyhow::Result<()> {
             text: b"nobody reads this, but it has the length of a line".to_vec(),
         })
         .collect();
-    let started_at = Instant::now();
+    let (started_at, started_with) = (Instant::now(), processor_time());
     let mut packets = 0;
     for _ in 0..seconds * 10 {
         for ((name, says), number) in names.iter().zip(&says).zip(&numbers) {
@@ -66,7 +96,7 @@ fn main() -> anyhow::Result<()> {
                 auditor.begun(world.now(), *number, says);
             }
             packets += 1;
-            go_on(&mut world, ROUND / CLIENTS as u32)?;
+            go_on(world, ROUND / CLIENTS as u32)?;
         }
         for (name, number) in names.iter().zip(&numbers) {
             let now = world.now();
@@ -81,18 +111,29 @@ fn main() -> anyhow::Result<()> {
             auditor.quiet(world.now())?;
         }
     }
-    let taken = started_at.elapsed().as_secs_f64();
+    let taken = started_at.elapsed();
+    let used = processor_time().zip(started_with).map(|(now, then)| now.saturating_sub(then));
     ensure!(packets / seconds as usize >= PACKETS_PER_SECOND * 99 / 100, "only {packets} packets have arrived");
-    let (speed, rate) = (f64::from(seconds) / taken, packets as f64 / taken);
-    println!("{speed:.0} simulated seconds a second, {rate:.0} packets a second (checks: {checks})");
+    for (what, time) in [("clock", Some(taken)), ("processor", used)] {
+        if let Some(time) = time.map(|time| time.as_secs_f64()) {
+            let (speed, rate) = (f64::from(seconds) / time, packets as f64 / time);
+            println!("  by the {what}: {speed:.0} simulated seconds a second, {rate:.0} packets a second");
+        }
+    }
     Ok(())
+}
+
+/// How long this thread, which is the only one, has been on a processor; Linux tells it.
+fn processor_time() -> Option<Duration> {
+    let told = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    told.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
 fn hello() -> Operation {
     Operation::Hello { version: PROTOCOL_VERSION }
 }
 
-fn go_on(world: &mut Pure, by: Duration) -> anyhow::Result<()> {
+fn go_on<W: World>(world: &mut W, by: Duration) -> anyhow::Result<()> {
     let until = world.now() + by;
     while world.now() < until {
         world.step(until - world.now())?;
@@ -100,7 +141,7 @@ fn go_on(world: &mut Pure, by: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn setup(names: &[String]) -> anyhow::Result<Setup> {
+fn setup(names: &[String], chop: Option<u32>) -> anyhow::Result<Setup> {
     let room = |number| FixedRoom { number, title: Text::new("Room"), capacity: 100, password: None };
     let fixed_rooms = (1..=ROOMS as u32).map(|number| room(RoomNumber(number))).collect();
     let account = |name: &String| {
@@ -111,9 +152,9 @@ fn setup(names: &[String]) -> anyhow::Result<Setup> {
         config: Config { fixed_rooms, ..Config::default() },
         room_passwords: Vec::new(),
         accounts: names.iter().map(account).collect::<anyhow::Result<_>>()?,
-        daemons: Vec::new(),
+        daemons: Setup::default().daemons,
         store: Store::Listed,
-        network: Network::default(),
+        network: Network { chop, ..Network::default() },
         is_loose: false,
     })
 }

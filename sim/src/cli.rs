@@ -28,15 +28,8 @@ use crate::scenario::tokens::duration_of;
 use crate::scenario::{Scenario, parse};
 use crate::seed;
 
-/// Runs the program with the arguments of this process.
-#[must_use]
-pub fn main() -> ExitCode {
-    main_with(&Extend::default())
-}
-
 /// Runs the program with the arguments of this process, and daemons with these extensions.
-#[must_use]
-pub fn main_with(extend: &Extend) -> ExitCode {
+pub(crate) fn main(extend: &Extend) -> ExitCode {
     // Bad arguments end the process here, with code 2.
     let arguments = Arguments::parse();
     let mut terminal = Terminal { out: io::stdout().lock(), report: io::stderr().lock() };

@@ -13,7 +13,7 @@
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
-//!     lobbyd_sim::cli::main_with(&Extend::new(extensions))
+//!     lobbyd_sim::main(&Extend::new(extensions))
 //! }
 //! ```
 

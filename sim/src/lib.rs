@@ -14,6 +14,7 @@ pub mod layers;
 pub mod marks;
 pub mod model;
 pub mod network;
+pub mod puppet;
 mod random;
 pub mod redis;
 pub mod runner;
@@ -24,3 +25,17 @@ pub mod shrink;
 pub mod swarm;
 pub mod trace;
 pub mod traffic;
+
+use std::process::ExitCode;
+
+use self::extend::Extend;
+
+/// The program `lobbyd-sim`, with the arguments of this process, whose daemons have these extensions: the whole `main` of
+/// a program that runs scenarios with commands of its own.
+///
+/// Bad arguments, and `--help`, end the process. Otherwise the code says what came of it: 0 if everything held, 1 if
+/// something did not, 2 for bad usage, a file that is no scenario included.
+#[must_use]
+pub fn main(extensions: &Extend) -> ExitCode {
+    cli::main(extensions)
+}

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use lobbyd_sim::extend::Extend;
+
 fn main() -> ExitCode {
-    lobbyd_sim::cli::main()
+    lobbyd_sim::main(&Extend::default())
 }

@@ -45,8 +45,8 @@ marks! {
     VerdictForClosedSession => "a login's verdict came for a session that was closed", true;
     /// A verdict that nobody waits for any more carries a lease.
     StaleLeaseReleased => "a verdict that nobody waited for brought a lease, which was given back", true;
-    /// An outbox is over its limit while a broadcast is being sent.
-    SlowInBroadcast => "a slow consumer's outbox was full in mid-broadcast", true;
+    /// An outbox is over its limit while a broadcast to others, too, is being sent.
+    SlowInBroadcast => "a slow consumer was closed in mid-broadcast", false;
     /// A process stood still for more than a heartbeat interval.
     Stalled => "a daemon's process stood still and noticed", true;
     /// A room had a place when an entrant asked, and none when it was its turn.

@@ -61,6 +61,12 @@ impl Network {
         self.0.now.set(now);
     }
 
+    /// What time it is, as was said last.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.0.now.get()
+    }
+
     /// Says that something has just been begun.
     pub fn touch(&self) {
         self.0.busy_at.set(self.0.now.get());

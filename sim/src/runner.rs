@@ -24,10 +24,12 @@
 //! passed over. `nothing` is still nothing.
 
 mod outcome;
+mod parts;
+mod seats;
 mod signature;
 
 use std::any::Any;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -35,10 +37,12 @@ use lobbyd_core::packet::ServerPacket;
 
 use self::outcome::shorten;
 pub use self::outcome::{Kind, Outcome, Skipped, Violation};
+use self::parts::{collect, name_clients};
+use self::seats::{Awaited, Pending, Seat, Set, pattern_line, share};
 pub use self::signature::Signature;
 use crate::audit::{Auditor, Breach};
 use crate::layers::{Arrival, CannotDo, Failure, World};
-use crate::scenario::{Check, Event, Expected, Operation, Pattern, Scenario, Step};
+use crate::scenario::{Check, Event, Expected, Operation, Scenario, Step};
 use crate::trace::{self, Entry, Trace, What};
 
 /// How long a world may take to become quiet at the end of a step, at most.
@@ -86,47 +90,6 @@ struct Run<'a> {
     step: u32,
     /// Whether something was skipped on which all that follows depends.
     is_astray: bool,
-}
-
-/// A client, as the runner sees it.
-struct Seat<'a> {
-    name: &'a str,
-    /// What the auditor calls it.
-    number: usize,
-    /// What has arrived and was not expected yet.
-    inbox: VecDeque<Arrival>,
-    /// What this step still expects, in order.
-    pending: VecDeque<Pending<'a>>,
-    /// By when nothing may have come, if the step says so.
-    silent_until: Option<Duration>,
-    /// Whether the step names the client, so that nothing may be left over.
-    is_concerned: bool,
-}
-
-impl<'a> Seat<'a> {
-    fn new(name: &'a str, number: usize) -> Self {
-        Self { name, number, inbox: VecDeque::new(), pending: VecDeque::new(), silent_until: None, is_concerned: false }
-    }
-}
-
-struct Pending<'a> {
-    what: Awaited<'a>,
-    deadline: Duration,
-    within: Duration,
-}
-
-enum Awaited<'a> {
-    Packet(&'a Pattern),
-    /// One of a set, which it may share with others of its step.
-    AnyOf(usize),
-    Closed,
-}
-
-/// The packets of an `any of` that nobody took yet.
-struct Set<'a> {
-    patterns: &'a [Pattern],
-    left: Vec<&'a Pattern>,
-    is_shared: bool,
 }
 
 /// The checks of a step, with their times to come true in.
@@ -475,53 +438,8 @@ impl<'a> Run<'a> {
     }
 }
 
-impl Set<'_> {
-    fn take(&mut self, packet: &ServerPacket) -> Result<(), String> {
-        let Some(index) = self.left.iter().position(|pattern| pattern.matches(packet).is_ok()) else {
-            return Err("it is none of them".to_owned());
-        };
-        if self.is_shared {
-            self.left.remove(index);
-        }
-        Ok(())
-    }
-}
-
-/// Sets that are expected more than once, but no more often than they have packets, are shared.
-fn share(sets: &mut [Set<'_>], seats: &[Seat<'_>]) {
-    for (index, set) in sets.iter_mut().enumerate() {
-        let pending = seats.iter().flat_map(|seat| &seat.pending);
-        let takers = pending.filter(|pending| matches!(pending.what, Awaited::AnyOf(known) if known == index)).count();
-        set.is_shared = takers <= set.patterns.len();
-    }
-}
-
-/// A step and, if it consists of others, those in their order.
-fn collect<'a>(step: &'a Step, parts: &mut Vec<&'a Step>) {
-    if let Event::Together(steps) = &step.event {
-        steps.iter().for_each(|step| collect(step, parts));
-    }
-    parts.push(step);
-}
-
-fn name_clients<'a>(step: &'a Step, names: &mut BTreeSet<&'a str>) {
-    match &step.event {
-        Event::Client { client, operation: _ } => {
-            names.insert(client);
-        }
-        Event::Together(steps) => steps.iter().for_each(|step| name_clients(step, names)),
-        Event::Fault(_) | Event::Advance(_) | Event::Wait | Event::Check { .. } => {}
-    }
-    names.extend(step.expects.iter().map(|expectation| expectation.client.as_str()));
-}
-
 fn is_ping(arrival: &Arrival) -> bool {
     matches!(arrival, Arrival::Packet(ServerPacket::Ping { .. }))
-}
-
-fn pattern_line(pattern: &Pattern) -> String {
-    let fields = pattern.fields.iter();
-    fields.fold(pattern.packet.clone(), |line, (field, value)| format!("{line} {field}={value}"))
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lobbyd_sim::extend::Extend;
 use lobbyd_sim::layers::World;
 use lobbyd_sim::layers::pure::Pure;
 use lobbyd_sim::layers::turmoil::Turmoil;
@@ -59,6 +60,19 @@ fn every_scenario_holds_on_the_pure_layer() {
                 Box::new(Pure::new(&scenario.setup, seed).expect("the setup can be built"))
             }));
         }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn every_scenario_holds_with_the_model_in_the_place_of_the_engine() {
+    let seed = seed::from_environment();
+    let mut complaints = Vec::new();
+    for file in files() {
+        complaints.extend(complaint(&file, "reference", seed, |scenario| {
+            let reference = Pure::reference(&scenario.setup, seed, &Extend::default());
+            Box::new(reference.expect("the setup can be built"))
+        }));
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }

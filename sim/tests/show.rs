@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use lobbyd_sim::layers::pure::Pure;
+use lobbyd_sim::layers::turmoil::Turmoil;
 use lobbyd_sim::layers::{Arrival, World as _};
 use lobbyd_sim::runner::{self, Outcome};
 use lobbyd_sim::scenario::{Scenario, parse};
@@ -342,4 +343,26 @@ fn command_draws_what_does_not_hold_and_says_so() {
     assert!(fs::read_to_string(folder.path().join("out.html")).is_ok_and(|page| page.contains("id=\"failure\"")));
     assert_eq!(lobbyd_sim(folder.path(), &["show", "nowhere.scenario"]).status.code(), Some(2));
     assert_eq!(lobbyd_sim(folder.path(), &["show", "wrong.scenario", "--output", "no/such/x"]).status.code(), Some(2));
+}
+
+#[test]
+fn turmoil_layer_shows_what_redis_is_asked_and_what_a_partition_takes() {
+    let scenario = scenario(
+        "store redis\naccount alice wonder\nalice arrives\nalice ping 1 -> Pong\npartition alice server\nalice ping 2\n",
+    );
+    let mut world = Turmoil::for_scenario(&scenario, 1).expect("the setup can be built");
+    world.watch();
+    let outcome = runner::run(&scenario, &mut world);
+    assert_eq!(outcome.result, Ok(()));
+    let chart = Chart::new(&scenario, &outcome);
+    for (said, answer) in [("GET lobbyd:token:alice", "a value"), ("SET lobbyd:presence:alice if free", "OK")] {
+        let asked = messages(&chart, said);
+        let [(row, message)] = asked.as_slice() else { panic!("{said} is there {} times", asked.len()) };
+        assert_eq!(chart.lanes[message.to].host, Host::Redis);
+        assert!(messages(&chart, answer).iter().any(|(later, _)| later > row), "{said} is answered");
+    }
+    let pings = messages(&chart, "Ping");
+    let fates: Vec<_> = pings.iter().map(|(_, ping)| matches!(ping.fate, Fate::Lost)).collect();
+    assert_eq!(fates, [false, true]);
+    assert!(!page(&chart, &[]).contains("wonder"), "a token is shown");
 }

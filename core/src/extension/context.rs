@@ -357,19 +357,19 @@ impl<'e> UserView<'e> {
     /// The number of the login.
     #[must_use]
     pub fn id(self) -> UserId {
-        self.online.id
+        self.online.user.id
     }
 
     /// The identity.
     #[must_use]
     pub fn name(self) -> UserName {
-        self.online.name
+        self.online.user.name
     }
 
     /// What to show instead of the name.
     #[must_use]
     pub fn nickname(self) -> Option<&'e str> {
-        self.online.nickname.as_ref().map(Text::as_str)
+        self.online.user.nickname.as_ref().map(Text::as_str)
     }
 
     /// Whether the user may kick in every room.
@@ -387,7 +387,7 @@ impl<'e> UserView<'e> {
 
 impl fmt::Debug for UserView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("UserView").field(&self.session).field(&self.online.name).finish()
+        f.debug_tuple("UserView").field(&self.session).field(&self.online.user.name).finish()
     }
 }
 
@@ -428,7 +428,7 @@ impl<'e> RoomView<'e> {
 
     /// The members, the longest-standing first.
     pub fn members(self) -> impl ExactSizeIterator<Item = (SessionId, &'e User)> {
-        self.0.members().iter().map(|member| (member.session, &member.user))
+        self.0.members().iter().map(|member| (member.session, &*member.user))
     }
 }
 

@@ -100,28 +100,34 @@ impl Ledger {
             Action::Online { session, user: None } => {
                 assert!(self.online.remove(session), "{session} logs out and was not online");
             }
-            Action::CallService { .. } | Action::ServiceAnswer { .. } | Action::ExtensionFailed { .. } => {
-                panic!("{action:?}, and there is no extension")
-            }
-            Action::Answer { .. } => {}
+            Action::CallService { .. }
+            | Action::ExtensionFailed { .. }
+            | Action::Answer { .. }
+            | Action::ServiceAnswer { .. } => {}
         }
     }
 
-    /// All actions of the step were carried out. Nothing but logins may still wait for an answer.
+    /// All actions of the step were carried out. Nothing but logins and commands that an extension has kept may still wait
+    /// for an answer.
     pub(super) fn assert_settled(&mut self, counts: Counts) {
         if let Some(session) = self.hung_up.take() {
             self.sessions.remove(&session);
             self.online.remove(&session);
         }
         let login = ServerPacket::LoginResponse { request: RequestId(0), result: Err(Code::LoginDenied) };
-        let mut logins = 0;
+        let request = RequestId(0);
+        let command = ServerPacket::CustomResponse { request, command_type: None, result: Err(Code::Flooding) };
+        let (mut logins, mut commands) = (0, 0);
         for (session, dues) in &self.sessions {
-            logins += dues.len();
-            let is_settled = dues.is_empty() || matches!(dues.as_slice(), [(kind, _)] if *kind == discriminant(&login));
+            let count = |packet| dues.iter().filter(|(kind, _)| *kind == discriminant(packet)).count();
+            let (login, command) = (count(&login), count(&command));
+            let is_settled = login + command == dues.len() && login <= 1;
             assert!(is_settled, "{session} waits for answers that do not come: {dues:?}");
+            (logins, commands) = (logins + login, commands + command);
         }
-        let expected = [self.sessions.len(), self.online.len(), logins];
-        assert_eq!(expected, [counts.sessions, counts.online, counts.logins_pending].map(|count| count as usize));
+        let expected = [self.sessions.len(), self.online.len(), logins, commands];
+        let counts = [counts.sessions, counts.online, counts.logins_pending, counts.commands_waiting];
+        assert_eq!(expected, counts.map(|count| count as usize));
     }
 
     pub(super) fn assert_nothing_is_left(&self) {

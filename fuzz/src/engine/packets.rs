@@ -8,6 +8,10 @@ use lobbyd_core::text::RawText;
 use super::USERS;
 use crate::reader::Reader;
 
+/// The extension's commands, and what is none.
+const COMMANDS: [&str; 6] =
+    ["puppet", "puppet.dance", "puppe", "", "no name", "a-name-that-is-much-longer-than-thirty-two"];
+
 /// Any packet, its secrets sealed. Users are named by their logins, of which `last_login` was the last.
 pub(super) fn packet<'a>(reader: &mut Reader<'a>, last_login: u64) -> ClientPacket<'a, Sealed> {
     let kind = reader.byte();
@@ -31,13 +35,13 @@ pub(super) fn packet<'a>(reader: &mut Reader<'a>, last_login: u64) -> ClientPack
         166..=180 => ClientPacket::RoomLeaveRequest { request, room: room(reader) },
         181..=210 => ClientPacket::RoomChatRequest { request, room: room(reader), text: text(reader) },
         211..=225 => ClientPacket::DirectMessageRequest { request, user: user(reader).into(), text: text(reader) },
-        226..=230 => ClientPacket::CustomCommand {
+        226..=230 | 246..=255 => ClientPacket::CustomCommand {
             request,
-            command_type: user(reader).into(),
+            command_type: reader.choose(&COMMANDS).into(),
             parameters: RawBytes(reader.bytes()),
             timestamp: reader.long_number(),
         },
-        231..=255 => ClientPacket::KickRequest {
+        231..=245 => ClientPacket::KickRequest {
             request,
             room: RoomNumber([1, 4, 4, 5][usize::from(reader.below(4))]),
             user: UserId(last_login.wrapping_sub(u64::from(reader.below(5)))),

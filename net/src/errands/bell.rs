@@ -1,5 +1,5 @@
-//! Who wakes errands, on whatever thread, and how the hub's thread hears of it: the one thing in the driver that threads
-//! share.
+//! Who wakes errands and connections, on whatever thread, and how the hub's thread hears of it: the one thing in the
+//! driver that threads share.
 //!
 //! `tests/loom.rs` compiles this file with the locks and atomics of loom in place of those of the standard library, and
 //! tries every order in which threads can meet here.
@@ -14,21 +14,25 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ErrandId(pub(crate) u64);
 
-/// Says that errands were woken, and which.
-#[derive(Default)]
-pub(crate) struct Bell {
+/// Says that errands (or whatever else has names) were woken, and which.
+pub(crate) struct Bell<N = ErrandId> {
     is_rung: AtomicBool,
-    list: Mutex<List>,
+    list: Mutex<List<N>>,
 }
 
-#[derive(Default)]
-struct List {
-    woken: Vec<ErrandId>,
+struct List<N> {
+    woken: Vec<N>,
     /// The task that runs them if nobody else has a turn.
     task: Option<Waker>,
 }
 
-impl Bell {
+impl<N> Default for Bell<N> {
+    fn default() -> Self {
+        Self { is_rung: AtomicBool::new(false), list: Mutex::new(List { woken: Vec::new(), task: None }) }
+    }
+}
+
+impl<N> Bell<N> {
     /// Whether an errand was woken since the last time that the list was taken.
     pub(crate) fn is_rung(&self) -> bool {
         self.is_rung.load(Ordering::Acquire)
@@ -46,13 +50,13 @@ impl Bell {
         drop(old);
     }
 
-    fn lock(&self) -> MutexGuard<'_, List> {
+    fn lock(&self) -> MutexGuard<'_, List<N>> {
         // No panic can come while it is locked.
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the list, in the order of the waking, in exchange for an empty one.
-    pub(crate) fn take_woken(&self, called: &mut Vec<ErrandId>) {
+    pub(crate) fn take_woken(&self, called: &mut Vec<N>) {
         let mut list = self.lock();
         mem::swap(&mut list.woken, called);
         self.is_rung.store(false, Ordering::Release);
@@ -60,15 +64,15 @@ impl Bell {
 }
 
 /// What wakes one errand.
-pub(crate) struct Knock {
-    id: ErrandId,
+pub(crate) struct Knock<N = ErrandId> {
+    id: N,
     /// Whether it is on the bell's list already.
     is_listed: AtomicBool,
-    bell: Arc<Bell>,
+    bell: Arc<Bell<N>>,
 }
 
-impl Knock {
-    pub(crate) fn new(id: ErrandId, bell: Arc<Bell>) -> Self {
+impl<N> Knock<N> {
+    pub(crate) fn new(id: N, bell: Arc<Bell<N>>) -> Self {
         Self { id, is_listed: AtomicBool::new(false), bell }
     }
 
@@ -80,7 +84,7 @@ impl Knock {
     }
 }
 
-impl Wake for Knock {
+impl<N: Copy + Send + Sync + 'static> Wake for Knock<N> {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem;
+use std::num::NonZeroU32;
 use std::task::{Context, Poll, ready};
 
 use lobbyd_core::id::SessionId;
@@ -29,7 +30,6 @@ impl<S: Stream> Hub<S> {
         let Some(connection) = self.connections.get_mut(session) else {
             return Poll::Ready(());
         };
-        connection.remember(context.waker());
         if connection.is_blocked {
             match connection.stream.poll_writable(context) {
                 Poll::Ready(Ok(())) => self.flush(session),
@@ -149,11 +149,14 @@ impl<S: Stream> Hub<S> {
 
     /// A client answers a ping.
     fn ponged(&mut self, session: SessionId, nonce: u64, now: Instant) {
-        if let Some(connection) = self.connections.get_mut(session)
-            && let Some((_, pinged_at)) = connection.ping.take_if(|(known, _)| *known == nonce)
+        let is_answered = self.pings.get(&session).is_some_and(|(known, _)| *known == nonce);
+        if is_answered
+            && let Some((_, pinged_at)) = self.pings.remove(&session)
+            && let Some(connection) = self.connections.get_mut(session)
         {
             let latency = now.saturating_since(pinged_at);
-            connection.heartbeat_latency_us = Some(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
+            let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
+            connection.heartbeat_latency_us = Some(NonZeroU32::new(micros).unwrap_or(NonZeroU32::MIN));
             self.tally.heartbeat.latency.record(latency);
         }
     }

@@ -78,7 +78,7 @@ impl<S: Stream> Hub<S> {
             bytes_out: connection.bytes_out,
             inbox_bytes: connection.inbox.len() as u64,
             outbox_bytes: connection.outbox.len() as u64,
-            heartbeat_latency: connection.heartbeat_latency_us.map(|micros| Duration::from_micros(micros.into())),
+            heartbeat_latency: connection.heartbeat_latency_us.map(|micros| Duration::from_micros(micros.get().into())),
         }
     }
 }

@@ -1,4 +1,6 @@
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Wake;
 
 use lobbyd_core::config::Config;
 use lobbyd_core::input::{Account, Admin, WireFault};
@@ -6,6 +8,7 @@ use lobbyd_core::packet::ServerPacket;
 use lobbyd_core::text::Text;
 use tokio::sync::oneshot;
 
+use super::visiting::VISITS_AT_A_TIME;
 use super::writing::{CLOSING_BYTES, WRITES_PER_TURN};
 use super::*;
 use crate::codec;
@@ -82,6 +85,7 @@ fn closed_client_that_goes_on_sending_is_cut_after_so_many_bytes() {
         assert!(looks < 1000, "{} bytes were taken, and no end", sent.get());
     }
     assert_eq!(sent.get(), DISCARD_BYTES_MAX);
+    assert_eq!(hub.borrow().traffic.bytes_in, DISCARD_BYTES_MAX as u64, "what is dropped was read too");
 }
 
 #[test]
@@ -173,4 +177,49 @@ fn housekeeping_waits_for_every_other_lane() {
     hub.tidy();
     assert!(hub.report().pool.idle < idle);
     assert_eq!(hub.report().lanes.background, LaneReport { waiting: 1, peak: 0, handled: 2, deferred: 4 });
+}
+
+/// A task that counts how often it was woken.
+#[derive(Default)]
+struct Sleeper(AtomicU32);
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_woken_while_many_are_visited_is_visited_again() {
+    let (hub, sent) = (hub(Config::default()), Rc::default());
+    let crowd: Vec<_> = (0..2 * VISITS_AT_A_TIME - 1).map(|_| accept(&hub, &sent)).collect();
+    let sleeper = Arc::new(Sleeper::default());
+    let waker = Waker::from(Arc::clone(&sleeper));
+    let context = Context::from_waker(&waker);
+    let mut hub = hub.borrow_mut();
+    assert!(hub.poll_visits(&context).is_ready(), "there are more than are visited at a time");
+    hub.connections.get_mut(crowd[0]).unwrap().wake();
+    while hub.poll_visits(&context).is_ready() {}
+    assert_eq!(sleeper.0.load(Ordering::Relaxed), 1, "the task knows that somebody waits");
+    let before = sent.get();
+    while hub.poll_visits(&context).is_ready() {}
+    assert!(sent.get() > before, "who waited was visited");
+}
+
+#[tokio::test]
+async fn flusher_waits_until_everybody_who_was_ready_had_a_turn() {
+    let (hub, sent) = (hub(Config::default()), Rc::default());
+    let crowd: Vec<_> = (0..=VISITS_AT_A_TIME).map(|_| accept(&hub, &sent)).collect();
+    let sleeper = Arc::new(Sleeper::default());
+    let waker = Waker::from(Arc::clone(&sleeper));
+    let mut hub = hub.borrow_mut();
+    let context = Context::from_waker(Waker::noop());
+    // At the first look they say nothing; at the second what is no packet, so that each is told why it is closed.
+    while hub.poll_visits(&context).is_ready() {}
+    hub.poll_flush(&Context::from_waker(&waker));
+    crowd.iter().for_each(|session| hub.connections.get_mut(*session).unwrap().wake());
+    assert!(hub.poll_visits(&context).is_ready());
+    assert_eq!(sleeper.0.load(Ordering::Relaxed), 0);
+    assert!(hub.poll_visits(&context).is_pending());
+    assert_eq!(sleeper.0.load(Ordering::Relaxed), 1);
 }

@@ -53,40 +53,68 @@ impl<S: Stream> Hub<S> {
         if let ServerPacket::Ping { nonce } = packet {
             self.pinged(to, *nonce);
         }
-        let mut bytes = 0;
-        let is_put = self.put(to, is_farewell, |outbox| {
-            let before = outbox.len();
-            codec::encode_server(packet, outbox);
-            bytes = outbox.len() - before;
-        });
-        self.tally.sent(packet, bytes, is_put.into());
+        let frame = self.encode(packet);
+        let is_put = self.put(to, &frame, is_farewell);
+        self.sent(packet, frame, is_put.into());
     }
 
     pub(super) fn broadcast(&mut self, to: &[SessionId], packet: &ServerPacket) {
-        let mut encoded = mem::take(&mut self.encoded);
-        encoded.clear();
-        codec::encode_server(packet, &mut encoded);
+        let frame = self.encode(packet);
+        let half_full = self.outbox_bytes_max / 2;
         let mut recipients = 0;
         for session in to {
-            recipients += u64::from(self.put(*session, false, |outbox| outbox.extend_from_slice(&encoded)));
+            let Some(connection) = self.connections.get_mut(*session) else {
+                continue;
+            };
+            let is_usual = connection.is_dirty && !connection.is_overflowed;
+            // What else there may be is seen to elsewhere.
+            let is_put = if is_usual && connection.outbox.extend(half_full, &frame) {
+                connection.packets_out += 1;
+                true
+            } else {
+                self.put(*session, &frame, false)
+            };
+            recipients += u64::from(is_put);
         }
-        self.tally.sent(packet, encoded.len(), recipients);
-        self.encoded = encoded;
+        self.sent(packet, frame, recipients);
+    }
+
+    /// The packet as a frame, in the buffer that [`sent`](Self::sent) takes back.
+    fn encode(&mut self, packet: &ServerPacket) -> Vec<u8> {
+        let mut frame = mem::take(&mut self.encoded);
+        frame.clear();
+        codec::encode_server(packet, &mut frame);
+        frame
+    }
+
+    /// Counts a packet that so many outboxes have taken.
+    fn sent(&mut self, packet: &ServerPacket, frame: Vec<u8>, recipients: u64) {
+        self.traffic.packets_out += recipients;
+        self.tally.sent(packet, frame.len(), recipients);
+        self.encoded = frame;
     }
 
     /// Appends a frame to an outbox, if it takes one.
-    fn put(&mut self, to: SessionId, is_farewell: bool, write: impl FnOnce(&mut Vec<u8>)) -> bool {
-        self.relieve(to);
-        let Some(connection) = self.connections.get_mut(to) else {
+    fn put(&mut self, to: SessionId, frame: &[u8], is_farewell: bool) -> bool {
+        let half_full = self.outbox_bytes_max / 2;
+        let Some(mut connection) = self.connections.get_mut(to) else {
             return false;
         };
+        if connection.outbox.len() > half_full && !connection.is_blocked {
+            // Before the flusher comes: many who talk within one round of turns would else fill the outbox of a client
+            // that reads whatever it is given. An outbox holds two frames at least.
+            self.flush(to);
+            match self.connections.get_mut(to) {
+                Some(flushed) => connection = flushed,
+                None => return false,
+            }
+        }
         if connection.is_overflowed && !is_farewell {
             return false;
         }
         let bytes_max = self.outbox_bytes_max + if is_farewell { CLOSING_BYTES } else { 0 };
-        match connection.outbox.append(&mut self.pool, bytes_max, write) {
+        match connection.outbox.append(&mut self.pool, bytes_max, frame) {
             Ok(()) => {
-                self.traffic.packets_out += 1;
                 connection.packets_out += 1;
                 if !connection.is_dirty {
                     connection.is_dirty = true;
@@ -103,20 +131,11 @@ impl<S: Stream> Hub<S> {
         false
     }
 
-    /// Writes an outbox that is half full before the flusher comes: many who talk within one round of turns would else
-    /// fill the outbox of a client that reads whatever it is given. An outbox holds two frames at least.
-    fn relieve(&mut self, session: SessionId) {
-        let is_half_full = |connection: &&mut Connection<S>| connection.outbox.len() > self.outbox_bytes_max / 2;
-        if self.connections.get_mut(session).filter(is_half_full).is_some_and(|connection| !connection.is_blocked) {
-            self.flush(session);
-        }
-    }
-
     /// A silent client is asked for a sign of life.
     fn pinged(&mut self, session: SessionId, nonce: u64) {
         let now = self.last_turn_at;
-        if let Some(connection) = self.connections.get_mut(session) {
-            connection.ping = Some((nonce, now));
+        if self.connections.get_mut(session).is_some() {
+            self.pings.insert(session, (nonce, now));
             self.tally.heartbeat.pings += 1;
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod asking;
+mod closing;
 mod ending;
 mod lanes;
 mod memory;

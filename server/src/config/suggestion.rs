@@ -4,9 +4,13 @@ use strsim::osa_distance;
 
 /// The one of `known` that `wrong` was probably meant to be: few letters apart, or else one that ends in `tail`.
 pub(super) fn closest<'a>(wrong: &str, tail: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
-    let by_letters = known.clone().map(|name| (osa_distance(wrong, name), name)).min();
+    let most = 2.max(wrong.len() / 8);
+    // As many letters as one is longer than the other are apart at least; to count the rest takes time by the product of
+    // both lengths, and a file may hold names of any length.
+    let is_near = |name: &&str| name.chars().count().abs_diff(wrong.chars().count()) <= most;
+    let by_letters = known.clone().filter(is_near).map(|name| (osa_distance(wrong, name), name)).min();
     match by_letters {
-        Some((distance, name)) if distance <= 2.max(wrong.len() / 8) => Some(name),
+        Some((distance, name)) if distance <= most => Some(name),
         Some(_) | None => known.into_iter().find(|name| name.ends_with(tail)),
     }
 }

@@ -23,8 +23,8 @@ pub const FILE_NAME: &str = "accounts.redb";
 const FILE_VERSION: u64 = 1;
 /// The version of a record, likewise. Each record says its own, so that a later program can read old ones as they are.
 const RECORD_VERSION: u32 = 1;
-/// Accounts are small and the system caches the file too.
-const CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// The system caches the file too, and each connection would keep its account's page here for as long as the daemon runs.
+const CACHE_BYTES: usize = 1024 * 1024;
 
 /// User name to [`Record`] as JSON.
 const ACCOUNTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("accounts");

@@ -168,6 +168,11 @@ impl Auditor {
 
     fn farewell(&mut self, index: usize, reason: CloseReason) {
         self.marks.closed(reason);
+        // One that it talks in, and one that must not feel anything of this.
+        let has_listeners = self.connections[index].view.as_ref().is_some_and(|view| view.members.len() >= 3);
+        if reason == CloseReason::SlowConsumer && has_listeners {
+            self.marks.reach(Mark::SlowInBroadcast);
+        }
         if reason == CloseReason::Superseded
             && let Some(login) = self.connections[index].login
         {

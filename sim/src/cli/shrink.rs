@@ -12,10 +12,11 @@ use clap::Args;
 use super::{Layer, Terminal, Verdict, quoted, read, world};
 use crate::extend::Extend;
 use crate::layers::World;
+use crate::layers::pure::Pure;
 use crate::runner::{self, Violation};
 use crate::scenario::{Scenario, parse, print};
 use crate::seed;
-use crate::shrink::{self, ATTEMPTS_MAX, Progress, Size};
+use crate::shrink::{self, ATTEMPTS_MAX, Clock, Judge, Progress, Size, WorldOf};
 
 #[derive(Debug, Args)]
 pub(super) struct Shrink {
@@ -46,29 +47,34 @@ pub(super) fn shrink(
     terminal: &mut Terminal<impl Write, impl Write>,
 ) -> anyhow::Result<Verdict> {
     let world_of = |scenario: &Scenario| world(shrink.layer, scenario, shrink.seed, extend);
+    let reference_of = |scenario: &Scenario| -> anyhow::Result<Box<dyn World>> {
+        Ok(Box::new(Pure::reference(&scenario.setup, shrink.seed, extend)?))
+    };
     // Each attempt at a scenario that panics does so too, and says so.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
-    let verdict = panic::catch_unwind(panic::AssertUnwindSafe(|| shrink_on(&world_of, shrink, terminal)));
+    let verdict =
+        panic::catch_unwind(panic::AssertUnwindSafe(|| shrink_on(&world_of, &reference_of, shrink, terminal)));
     panic::set_hook(hook);
     verdict.unwrap_or_else(|panic| panic::resume_unwind(panic))
 }
 
-/// Makes a world for a scenario.
-type WorldOf<'w> = &'w dyn Fn(&Scenario) -> anyhow::Result<Box<dyn World>>;
-
 fn shrink_on(
     world_of: WorldOf<'_>,
+    reference_of: WorldOf<'_>,
     shrink: &Shrink,
     terminal: &mut Terminal<impl Write, impl Write>,
 ) -> anyhow::Result<Verdict> {
     let Shrink { file, layer, seed, .. } = shrink;
-    let whole = read(file)?;
+    // Every step has a line of its own, also where the file repeats some.
+    let whole = parse(&print(&read(file)?)).context("the scenario cannot be written down and read again")?;
     let Some(violation) = violation(world_of, &whole)? else {
         bail!("{} holds on the {layer} layer with seed {seed}: there is nothing to shrink", file.display());
     };
     writeln!(terminal.out, "{}: {}", file.display(), Size::of(&whole))?;
-    let smallest = smallest(world_of, shrink, &whole, &violation, &mut terminal.out)?;
+    let clock = if *layer == Layer::Pure { Clock::Same } else { Clock::Other };
+    let judge = Judge::new(&whole, &violation, world_of, reference_of, clock);
+    let smallest = smallest(&judge, shrink, &whole, &mut terminal.out)?;
 
     // The same fault, with the values that it has there.
     let violation = self::violation(world_of, &smallest)?.context("what was left holds when it is run again")?;
@@ -77,7 +83,7 @@ fn shrink_on(
     // What is written is what is handed to somebody else, so that is what has to fail.
     let again = parse(&text).context("what was written down cannot be read again: this is an error of lobbyd-sim")?;
     ensure!(
-        shrink::breaks_alike(&again, &violation.signature(), world_of),
+        self::violation(world_of, &again)?.is_some_and(|again| again.signature() == violation.signature()),
         "what was written down does not fail in the same way: this is an error of lobbyd-sim"
     );
     fs::write(&output, text).with_context(|| format!("cannot write {}", output.display()))?;
@@ -86,14 +92,7 @@ fn shrink_on(
     Ok(Verdict::Held)
 }
 
-fn smallest(
-    world_of: WorldOf<'_>,
-    shrink: &Shrink,
-    whole: &Scenario,
-    violation: &Violation,
-    out: &mut impl Write,
-) -> anyhow::Result<Scenario> {
-    let signature = violation.signature();
+fn smallest(judge: &Judge<'_>, shrink: &Shrink, whole: &Scenario, out: &mut impl Write) -> anyhow::Result<Scenario> {
     let mut said = Size::of(whole);
     let mut written = Ok(());
     let mut progress = |progress: Progress| {
@@ -103,7 +102,7 @@ fn smallest(
             written = writeln!(out, "  {} after {} attempts ({})", progress.size, progress.attempts, progress.pass);
         }
     };
-    let mut fails = |candidate: &Scenario| shrink::breaks_alike(candidate, &signature, world_of);
+    let mut fails = |candidate: &Scenario| judge.counts(candidate);
     let smallest = shrink::shrink_within(shrink.attempts, whole, &mut fails, &mut progress);
     written?;
     Ok(smallest)

@@ -9,7 +9,7 @@ use lobbyd_core::id::UserId;
 
 use super::line::{Line, Order, Voice};
 use super::{Arrival, CannotDo};
-use crate::scenario::Operation;
+use crate::scenario::{Operation, Touch};
 
 /// All clients of a world, by their names.
 #[derive(Default)]
@@ -47,27 +47,14 @@ impl Clients {
     /// When it makes no sense now.
     pub(in crate::layers) fn begin(&self, name: &str, operation: &Operation, now: Duration) -> Result<(), CannotDo> {
         let (client, line) = self.connected(name)?;
-        match operation {
-            Operation::HalfClose => line.order(Order::HalfClose),
-            Operation::Close => line.order(Order::Close),
-            Operation::Reset => line.order(Order::Reset),
-            Operation::Vanish => line.order(Order::Leave),
-            Operation::StopReading => line.set_reads(false),
-            Operation::ResumeReading => line.set_reads(true),
-            Operation::Connect { .. }
-            | Operation::Hello { .. }
-            | Operation::Login { .. }
-            | Operation::Logout
-            | Operation::RoomList { .. }
-            | Operation::RoomCreate { .. }
-            | Operation::RoomEnter { .. }
-            | Operation::RoomLeave { .. }
-            | Operation::RoomChat { .. }
-            | Operation::DirectMessage { .. }
-            | Operation::Kick { .. }
-            | Operation::Command { .. }
-            | Operation::Ping { .. }
-            | Operation::Raw(_) => {
+        match operation.touch() {
+            Touch::EndsWriting => line.order(Order::HalfClose),
+            Touch::Closes => line.order(Order::Close),
+            Touch::Resets => line.order(Order::Reset),
+            Touch::Vanishes => line.order(Order::Leave),
+            Touch::StopsReading => line.set_reads(false),
+            Touch::ResumesReading => line.set_reads(true),
+            Touch::Opens | Touch::Writes => {
                 if line.is_half_closed() {
                     return Err(CannotDo::Scenario(format!("{name} has ended its writing half")));
                 }

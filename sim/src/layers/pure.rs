@@ -35,7 +35,7 @@ use lobbyd_core::id::RoomNumber;
 use lobbyd_core::input::{Admin, Input};
 use lobbyd_net::password_digest;
 
-use self::daemon::{Daemon, State};
+use self::daemon::{Daemon, Decider, State};
 use self::queue::Event;
 use self::stores::{Stores, Told};
 use self::wire::Wire;
@@ -93,7 +93,7 @@ impl Pure {
         if let Some(service) = extend.without_stand_in() {
             return Err(SetupError::NoStandIn(service));
         }
-        Self::build(setup, seed, true, extend)
+        Self::build(setup, seed, Decider::CheckedEngine, extend)
     }
 
     /// The same, and whether engines are checked at all, which takes time in proportion to their state.
@@ -101,10 +101,23 @@ impl Pure {
     /// # Errors
     /// When the setup cannot be.
     pub fn with_checks(setup: &Setup, seed: u64, checks: bool) -> Result<Self, SetupError> {
-        Self::build(setup, seed, checks, &Extend::default())
+        let decider = if checks { Decider::CheckedEngine } else { Decider::Engine };
+        Self::build(setup, seed, decider, &Extend::default())
     }
 
-    fn build(setup: &Setup, seed: u64, checks: bool, extend: &Extend) -> Result<Self, SetupError> {
+    /// The same, with the naive [`Model`](crate::model) in the place of every engine: what a sound server does, whatever
+    /// the engine does. Where there are extensions, which the model knows nothing of, it is the engine after all.
+    ///
+    /// # Errors
+    /// When the setup cannot be, or nobody stands in for a service.
+    pub fn reference(setup: &Setup, seed: u64, extend: &Extend) -> Result<Self, SetupError> {
+        if let Some(service) = extend.without_stand_in() {
+            return Err(SetupError::NoStandIn(service));
+        }
+        Self::build(setup, seed, Decider::Model, extend)
+    }
+
+    fn build(setup: &Setup, seed: u64, decider: Decider, extend: &Extend) -> Result<Self, SetupError> {
         let mut config = setup.config.clone();
         let mut random = Random::derived(seed, "key of room passwords");
         let key = (u128::from(random.next()) << 64 | u128::from(random.next())).to_le_bytes();
@@ -122,7 +135,7 @@ impl Pure {
             if names.insert(name.clone(), index).is_some() {
                 return Err(SetupError::DaemonTwice(name.clone()));
             }
-            daemons.push(Daemon::new(index, name, config.clone(), key, seed, checks, extend.clone()));
+            daemons.push(Daemon::new(index, name, config.clone(), key, seed, decider, extend.clone()));
         }
         Ok(Self { wire, daemons, stores, names })
     }
@@ -315,7 +328,7 @@ impl World for Pure {
 
     fn digests(&self) -> Vec<(String, u64)> {
         let running = self.daemons.iter().filter(|daemon| daemon.state != State::Crashed);
-        running.map(|daemon| (daemon.name.clone(), daemon.engine.digest())).collect()
+        running.map(|daemon| (daemon.name.clone(), daemon.digest())).collect()
     }
 
     fn watch(&mut self) {

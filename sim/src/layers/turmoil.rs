@@ -39,8 +39,9 @@ use super::clients::Clients;
 use super::{Arrival, CannotDo, Failure, World};
 use crate::extend::Extend;
 use crate::network::{Network, WINDOW_BYTES};
-use crate::redis::RedisServer;
+use crate::redis::{Exchange, RedisServer};
 use crate::scenario::{Check, Fault, Operation, Scenario, Setup, Store};
+use crate::traffic::{Cargo, Seen};
 
 /// How many hosts clients share: more than one, so that what comes from several hosts at once is not in their order.
 pub const SHARED_HOSTS: usize = 2;
@@ -66,12 +67,16 @@ pub struct Turmoil {
     redis: Option<RedisServer>,
     clients: Clients,
     hosts: Vec<ClientHost>,
+    /// How many of them clients share.
+    shared_hosts: usize,
     /// Who has a host of its own.
     apart: BTreeSet<String>,
     login_timeout: Duration,
     started_at: Duration,
     has_middleware: bool,
     failure: Option<Failure>,
+    /// The number of what was seen last between daemons and Redis.
+    last_sighting: u32,
 }
 
 /// A host on which clients are.
@@ -89,7 +94,15 @@ impl Turmoil {
     /// # Errors
     /// When the setup makes no sense, or the daemons do not start.
     pub fn new(setup: &Setup, seed: u64) -> Result<Self, CannotDo> {
-        Self::with_apart(setup, seed, BTreeSet::new(), &Extend::default())
+        Self::with_client_hosts(setup, seed, SHARED_HOSTS)
+    }
+
+    /// The same, with so many hosts that clients share.
+    ///
+    /// # Errors
+    /// As [`Turmoil::new`].
+    pub fn with_client_hosts(setup: &Setup, seed: u64, hosts: usize) -> Result<Self, CannotDo> {
+        Self::build(setup, seed, BTreeSet::new(), hosts, &Extend::default())
     }
 
     /// A world for a scenario: every client that a fault of it names has a host of its own.
@@ -107,10 +120,16 @@ impl Turmoil {
     pub fn with_extensions(scenario: &Scenario, seed: u64, extend: &Extend) -> Result<Self, CannotDo> {
         let mut named = BTreeSet::new();
         scenario.steps.iter().for_each(|step| hosts_named_by_faults(step, &mut named));
-        Self::with_apart(&scenario.setup, seed, named, extend)
+        Self::build(&scenario.setup, seed, named, SHARED_HOSTS, extend)
     }
 
-    fn with_apart(setup: &Setup, seed: u64, mut apart: BTreeSet<String>, extend: &Extend) -> Result<Self, CannotDo> {
+    fn build(
+        setup: &Setup,
+        seed: u64,
+        mut apart: BTreeSet<String>,
+        shared_hosts: usize,
+        extend: &Extend,
+    ) -> Result<Self, CannotDo> {
         validate(setup)?;
         apart.retain(|name| name != redis_host::HOST && !setup.daemons.contains(name));
         let seeds = Seeds::new(seed);
@@ -147,10 +166,12 @@ impl Turmoil {
             redis,
             clients: Clients::default(),
             hosts: Vec::new(),
+            shared_hosts,
             apart,
             login_timeout: setup.config.login_timeout,
             started_at: Duration::ZERO,
             failure: None,
+            last_sighting: 0,
         };
         world.start().map_err(|Failure(what)| CannotDo::Scenario(format!("the daemons do not start: {what}")))?;
         Ok(world)
@@ -181,6 +202,7 @@ impl Turmoil {
             Ok(Err(error)) => Err(Failure(error.to_string())),
             Err(panic) => Err(Failure(panic)),
         };
+        let outcome = outcome.and_then(|()| self.redis.as_ref().and_then(RedisServer::breach).map_or(Ok(()), broken));
         self.failure = outcome.clone().err();
         self.network.set_now(self.now());
         self.clients.listen();
@@ -206,7 +228,7 @@ impl Turmoil {
         }
         let shared: Vec<_> = self.hosts.iter().enumerate().filter(|(_, host)| host.is_shared).collect();
         let is_shared = !self.apart.contains(client);
-        let is_full = shared.len() >= SHARED_HOSTS;
+        let is_full = shared.len() >= self.shared_hosts;
         let least = shared.iter().min_by_key(|(_, host)| host.clients.len()).map(|(index, _)| *index);
         let index = match least {
             Some(least) if is_shared && is_full => least,
@@ -312,6 +334,11 @@ impl Turmoil {
     }
 }
 
+/// A lease was touched as nobody may.
+fn broken(what: String) -> Result<(), Failure> {
+    Err(Failure(what))
+}
+
 /// What this layer is called.
 const LAYER: &str = "turmoil";
 
@@ -408,6 +435,29 @@ impl World for Turmoil {
             && !self.clients.wait_for_login(login_since)
             && !self.daemons.values().any(|daemon| daemon.is_missed())
             && !self.links.are_busy(&self.simulation)
+    }
+
+    fn watch(&mut self) {
+        if let Some(redis) = &self.redis {
+            redis.watch();
+        }
+    }
+
+    /// What daemons and Redis say to each other, at the moment when Redis runs it.
+    fn sightings(&mut self) -> Vec<(Duration, Seen)> {
+        let exchanges = self.redis.as_ref().map(RedisServer::take_seen).unwrap_or_default();
+        let mut seen = Vec::new();
+        for Exchange { host, at, command, reply } in exchanges {
+            let redis = redis_host::HOST.to_owned();
+            for (from, to, cargo) in
+                [(host.clone(), redis.clone(), Cargo::Command(command)), (redis, host, Cargo::Reply(reply))]
+            {
+                self.last_sighting += 1;
+                let number = self.last_sighting;
+                seen.extend([(at, Seen::Sent { number, from, to, cargo }), (at, Seen::Arrived { number })]);
+            }
+        }
+        seen
     }
 
     fn arrived(&mut self, client: &str) -> &mut VecDeque<Arrival> {

@@ -38,19 +38,19 @@ fn nanos(rate: Rate, count: u32) -> u128 {
     interval.as_nanos() * u128::from(count)
 }
 
-/// The allowances of many, each by its key.
+/// The allowances of many, each by its key, of at most so many keys. A new key takes the place of the one that would be
+/// as good as new soonest, and of the lowest of several, as [`Config::remembered_max`] says.
+///
+/// [`Config::remembered_max`]: lobbyd_core::config::Config::remembered_max
 #[derive(Clone, Debug)]
 pub(super) struct Ledger<K> {
     entries: Vec<(K, Allowance)>,
     keys_max: usize,
-    /// There were once more keys than a server has to remember. Which one it forgot is its own affair, so from then on
-    /// it may let pass what this would refuse.
-    may_have_forgotten: bool,
 }
 
-impl<K: PartialEq + Copy> Ledger<K> {
+impl<K: Ord + Copy> Ledger<K> {
     pub(super) fn new(keys_max: u32) -> Self {
-        Self { entries: Vec::new(), keys_max: keys_max as usize, may_have_forgotten: false }
+        Self { entries: Vec::new(), keys_max: keys_max as usize }
     }
 
     /// Uses one of the key's allowance if there is one.
@@ -62,20 +62,18 @@ impl<K: PartialEq + Copy> Ledger<K> {
         if let Some((_, allowance)) = self.entries.iter_mut().find(|(other, _)| *other == key) {
             return allowance.uses(now, rate, 1);
         }
-        self.may_have_forgotten |= self.entries.len() >= self.keys_max;
         let mut allowance = Allowance::default();
-        let has_passed = allowance.uses(now, rate, 1);
-        self.entries.push((key, allowance));
-        has_passed
-    }
-
-    /// The same, but of a server that may have forgotten this key, whether it refused decides.
-    pub(super) fn allows(&mut self, key: K, now: Instant, rate: Rate, is_refused: impl FnOnce() -> bool) -> bool {
-        if self.uses(key, now, rate) {
-            return true;
+        if !allowance.uses(now, rate, 1) {
+            return false;
         }
-        // What is written here stays: the server may have forgotten less than all of it.
-        self.may_have_forgotten && !is_refused()
+        while self.entries.len() >= self.keys_max {
+            let entries = self.entries.iter().enumerate();
+            let soonest = entries.min_by_key(|(_, (key, allowance))| (allowance.used, *key));
+            let Some((place, _)) = soonest else { break };
+            self.entries.remove(place);
+        }
+        self.entries.push((key, allowance));
+        true
     }
 
     /// Gives one back.

@@ -79,6 +79,9 @@ impl Model {
 
     /// Which of the things that may happen by now the next actions are about.
     fn taken_up(&self, told: &Told<'_>) -> Option<(SessionId, Due)> {
+        if told.is_by_model() {
+            return self.sessions().find_map(|session| Some((session.id, self.overdue(session)?)));
+        }
         let session = self.session(self.subject(told.next()?)?)?;
         let due = match told.next_sent() {
             Some((_, ServerPacket::Ping { .. })) => Due::Ping,
@@ -155,7 +158,7 @@ impl Model {
         }
         let nonce = match told.next_sent() {
             Some((_, ServerPacket::Ping { nonce })) => *nonce,
-            _ => 0,
+            _ => told.choice().unwrap_or_default(),
         };
         told.sends(id, ServerPacket::Ping { nonce })
     }

@@ -34,7 +34,7 @@ impl Model {
         if pending >= self.config.logins_pending_max as usize {
             return Err(Code::ServerFull.into());
         }
-        self.counts_attempt(id, request, user, told)?;
+        self.counts_attempt(id, user)?;
 
         self.logins += 1;
         let ticket = Ticket { session: id, serial: self.logins };
@@ -61,21 +61,14 @@ impl Model {
     }
 
     /// An attempt counts from its beginning.
-    fn counts_attempt(
-        &mut self,
-        id: SessionId,
-        request: RequestId,
-        user: UserName,
-        told: &Told<'_>,
-    ) -> Result<(), Code> {
+    fn counts_attempt(&mut self, id: SessionId, user: UserName) -> Result<(), Code> {
         let code = Code::TooManyAttempts;
         let network = self.session(id).ok_or(code)?.network;
-        let is_refused = || told.next_sent() == Some((id, &ServerPacket::LoginResponse { request, result: Err(code) }));
         let (now, config) = (self.now, &self.config);
-        if !self.attempts_by_address.allows(network, now, config.login_failures_per_address, is_refused) {
+        if !self.attempts_by_address.uses(network, now, config.login_failures_per_address) {
             return Err(code);
         }
-        if !self.attempts_by_user.allows(user, now, config.login_failures_per_user, is_refused) {
+        if !self.attempts_by_user.uses(user, now, config.login_failures_per_user) {
             self.attempts_by_address.gives_back(&network, now, config.login_failures_per_address);
             return Err(code);
         }

@@ -6,6 +6,9 @@
 //! what chance decides: nonces, epochs and the moments of a drain. Where several deadlines have become due by one step,
 //! it follows the order in which the engine takes them up.
 //!
+//! It can also stand in for an engine, and do what it would expect of one; then chance is its own. So a scenario can be
+//! held against what a sound server does.
+//!
 //! It does not predict where the engine cuts a long list, only that each part fits and that a part is not cut without
 //! need; nor which address or name the engine forgets when it has more to remember than it has to.
 
@@ -101,7 +104,26 @@ impl Model {
     /// # Errors
     /// Says the first action that was expected and did not come. The model is of no use then.
     pub fn check(&mut self, now: Instant, what: Stimulus<'_>, actions: &Actions) -> Result<(), Mismatch> {
-        let told = &mut Told::new(actions);
+        self.follows(now, what, &mut Told::new(actions))
+    }
+
+    /// Takes in what has happened, and says what a server has to do about it. What a server is free to choose comes
+    /// from `chance`. Packets to many are said once to each.
+    ///
+    /// # Errors
+    /// When the model does not know what to do. It is of no use then.
+    pub fn answer(
+        &mut self,
+        now: Instant,
+        what: Stimulus<'_>,
+        chance: &mut dyn FnMut() -> u64,
+    ) -> Result<Vec<Action>, Mismatch> {
+        let mut told = Told::by_model(chance);
+        self.follows(now, what, &mut told)?;
+        Ok(told.into_actions())
+    }
+
+    fn follows(&mut self, now: Instant, what: Stimulus<'_>, told: &mut Told<'_>) -> Result<(), Mismatch> {
         // The engine's time stands still half-way to what 64 bits can count.
         self.now = self.now.max(now).min(Instant::from_nanos(u64::MAX / 2));
         if let Stimulus::Input(Input::Stalled { gap }) = what {
@@ -144,6 +166,12 @@ impl Model {
         Err(Mismatch::new(format!("{expected:?}"), format!("{counts:?}")))
     }
 
+    /// Whether it has been told to drain or to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_some()
+    }
+
     /// Whether nothing is left but the rooms of the configuration.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -179,7 +207,7 @@ impl Model {
 
     fn connects(&mut self, id: SessionId, address: IpAddr, told: &mut Told<'_>) -> Result<(), Mismatch> {
         let network = network(address);
-        if let Some(reason) = self.refuses_connection(id, network, told) {
+        if let Some(reason) = self.refuses_connection(network) {
             told.sends(id, ServerPacket::Closing { reason })?;
             return told.does(&Action::Close { session: id, reason });
         }
@@ -204,7 +232,7 @@ impl Model {
         told.sends(id, welcome)
     }
 
-    fn refuses_connection(&mut self, id: SessionId, network: IpAddr, told: &Told<'_>) -> Option<CloseReason> {
+    fn refuses_connection(&mut self, network: IpAddr) -> Option<CloseReason> {
         if self.drain.is_some() {
             return Some(CloseReason::Draining);
         }
@@ -215,10 +243,8 @@ impl Model {
         if neighbours >= self.config.sessions_per_address_max as usize {
             return Some(CloseReason::AddressFull);
         }
-        let reason = CloseReason::ConnectRate;
-        let is_refused = || told.next_sent() == Some((id, &ServerPacket::Closing { reason }));
-        let allowed = self.connects.allows(network, self.now, self.config.connects_per_address, is_refused);
-        (!allowed).then_some(reason)
+        let allowed = self.connects.uses(network, self.now, self.config.connects_per_address);
+        (!allowed).then_some(CloseReason::ConnectRate)
     }
 
     fn welcome(&self) -> ServerPacket {

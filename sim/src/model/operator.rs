@@ -133,7 +133,7 @@ impl Model {
         for session in self.sessions.iter_mut().flatten() {
             let after_ms = match told.next_sent() {
                 Some((_, ServerPacket::GoAway { after_ms })) => *after_ms,
-                _ => 0,
+                _ => told.choice().map_or(0, |choice| chosen_delay_ms(choice, within)),
             };
             let after = Duration::from_millis(after_ms.into());
             if after > within {
@@ -187,6 +187,12 @@ impl Model {
     ) -> Result<(), Mismatch> {
         sessions.iter().try_for_each(|session| self.closes(*session, reason, told))
     }
+}
+
+/// A whole number of milliseconds within nine tenths of the time, so that the last farewell has time to be sent.
+fn chosen_delay_ms(choice: u64, within: Duration) -> u32 {
+    let spread = u64::try_from(within.as_millis() * 9 / 10).unwrap_or(u64::MAX);
+    u32::try_from(choice % spread.max(1)).unwrap_or(u32::MAX - 1)
 }
 
 /// A notice reaches these sessions, or nobody, and the operator learns which.

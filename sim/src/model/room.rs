@@ -106,7 +106,7 @@ impl Model {
         let all: Vec<_> = self.rooms.iter().filter(|room| room.number >= from).map(Room::summary).collect();
         let found = match told.next_sent() {
             Some((_, ServerPacket::RoomListResponse { result: Ok(page), .. })) => page.rooms.0.len(),
-            _ => limit,
+            _ => all.len().min(limit),
         };
         let page = |count: usize| {
             let next = all.get(count).map(|room| room.room);
@@ -114,8 +114,9 @@ impl Model {
             ServerPacket::RoomListResponse { request, result }
         };
         let wanted = all.len().min(limit);
-        self.checks_cut(wanted, found.min(wanted), page, told)?;
-        Ok(told.sends(id, page(found.min(wanted)))?)
+        let count = self.cuts(wanted, found.min(wanted), page, told);
+        self.checks_cut(wanted, count, page, told)?;
+        Ok(told.sends(id, page(count))?)
     }
 
     pub(super) fn creates(
@@ -137,8 +138,7 @@ impl Model {
         while self.room(number).is_some() {
             number.0 += 1;
         }
-        let refusal = ServerPacket::RoomCreateResponse { request, result: Err(Code::RoomRate) };
-        self.opens(Room::new(number, title, capacity, password, Some(creator)), creator, id, &refusal, told)?;
+        self.opens(Room::new(number, title, capacity, password, Some(creator)), creator)?;
         let entered = self.enters(id, number, told)?;
         Ok(told.sends(id, ServerPacket::RoomCreateResponse { request, result: Ok(entered) })?)
     }
@@ -152,23 +152,16 @@ impl Model {
         told: &mut Told<'_>,
     ) -> Result<(), No> {
         let user = self.in_lobby(id)?;
-        let refusal = |code| ServerPacket::RoomEnterResponse { request, result: Err(code) };
         match self.room(number) {
             Some(room) => {
                 if let Some(wanted) = room.password {
-                    self.tries_password(
-                        id,
-                        user,
-                        password == Some(wanted),
-                        &refusal(Code::RoomPasswordAttempts),
-                        told,
-                    )?;
+                    self.tries_password(user, password == Some(wanted))?;
                 }
             }
             None if (1..=self.config.open_rooms_max).contains(&number.0) => {
                 let title = Text::new(&format!("Room {number}"));
                 let room = Room::new(number, title, self.config.room_members_max, None, Some(user));
-                self.opens(room, user, id, &refusal(Code::RoomRate), told)?;
+                self.opens(room, user)?;
             }
             None => return Err(Code::RoomUnknown.into()),
         }
@@ -190,14 +183,7 @@ impl Model {
     }
 
     /// A room comes to exist, in the name of who will be its first member.
-    fn opens(
-        &mut self,
-        room: Room,
-        creator: UserName,
-        id: SessionId,
-        refusal: &ServerPacket,
-        told: &Told<'_>,
-    ) -> Result<(), Code> {
+    fn opens(&mut self, room: Room, creator: UserName) -> Result<(), Code> {
         if self.drain.is_some() {
             return Err(Code::Draining);
         }
@@ -208,8 +194,7 @@ impl Model {
         if created >= self.config.rooms_per_user_max as usize {
             return Err(Code::RoomLimit);
         }
-        let is_refused = || told.next_sent() == Some((id, refusal));
-        if !self.creations.allows(creator, self.now, self.config.room_creations_per_user, is_refused) {
+        if !self.creations.uses(creator, self.now, self.config.room_creations_per_user) {
             return Err(Code::RoomRate);
         }
         self.rooms.push(room);
@@ -218,16 +203,9 @@ impl Model {
     }
 
     /// A wrong password counts, a right one does not, and after too many none is looked at.
-    fn tries_password(
-        &mut self,
-        id: SessionId,
-        user: UserName,
-        is_right: bool,
-        refusal: &ServerPacket,
-        told: &Told<'_>,
-    ) -> Result<(), Code> {
+    fn tries_password(&mut self, user: UserName, is_right: bool) -> Result<(), Code> {
         let (now, rate) = (self.now, self.config.room_password_failures_per_user);
-        if !self.wrong_passwords.allows(user, now, rate, || told.next_sent() == Some((id, refusal))) {
+        if !self.wrong_passwords.uses(user, now, rate) {
             return Err(Code::RoomPasswordAttempts);
         }
         if !is_right {
@@ -256,7 +234,7 @@ impl Model {
         let epoch = match (room.epoch, told.next_sent()) {
             (Some(epoch), _) => epoch,
             (None, Some((_, ServerPacket::RoomUserListNotify { epoch, .. }))) => *epoch,
-            (None, _) => return Err(told.mismatch("a list of users").into()),
+            (None, _) => told.choice().ok_or_else(|| told.mismatch("a list of users"))?,
         };
         let is_new = room.epoch.replace(epoch).is_none();
         let owner = room.owner;
@@ -293,12 +271,22 @@ impl Model {
                 users: List(rest[..count].to_vec()),
                 last: count == rest.len(),
             };
-            let count = found.clamp(1, rest.len());
+            let count = self.cuts(rest.len(), found.clamp(1, rest.len()), part, told);
             self.checks_cut(rest.len(), count, part, told)?;
             told.sends(id, part(count))?;
             rest = &rest[count..];
         }
         Ok(())
+    }
+
+    /// Where a list is cut: where the engine did, or, if the model tells, where it has to be.
+    fn cuts(&self, wanted: usize, found: usize, packet: impl Fn(usize) -> ServerPacket, told: &Told<'_>) -> usize {
+        if !told.is_by_model() {
+            return found;
+        }
+        let bytes_max = self.config.frame_bytes_max as usize;
+        let fits = |count: &usize| packet_bytes(&packet(*count)) + ELEMENT_SPARE_BYTES * count <= bytes_max;
+        (1..=wanted).rev().find(fits).unwrap_or(wanted.min(1))
     }
 
     /// A list of `wanted` elements may end after `count` of them only where it would not fit a frame with one more.
@@ -309,11 +297,7 @@ impl Model {
         packet: impl Fn(usize) -> ServerPacket,
         told: &Told<'_>,
     ) -> Result<(), Mismatch> {
-        let bytes = |count| {
-            let mut frame = Vec::new();
-            codec::encode_server(&packet(count), &mut frame);
-            frame.len() - HEADER_BYTES
-        };
+        let bytes = |count| packet_bytes(&packet(count));
         let bytes_max = self.config.frame_bytes_max as usize;
         if bytes(count) > bytes_max {
             return Err(told.mismatch(format!("a part of at most {bytes_max} bytes")));
@@ -355,4 +339,10 @@ impl Model {
         }
         Ok(sequence)
     }
+}
+
+fn packet_bytes(packet: &ServerPacket) -> usize {
+    let mut frame = Vec::new();
+    codec::encode_server(packet, &mut frame);
+    frame.len() - HEADER_BYTES
 }

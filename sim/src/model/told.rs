@@ -20,20 +20,56 @@ impl Mismatch {
     }
 }
 
-/// The actions of one step and how far they have been read.
+/// The actions of one step: those of an engine and how far they have been read, or those that the model makes itself.
 pub(super) struct Told<'a> {
-    actions: &'a Actions,
-    read: usize,
+    source: Source<'a>,
+}
+
+enum Source<'a> {
+    /// An engine's, and how many of them have been read.
+    Engine { actions: &'a Actions, read: usize },
+    /// The model's own so far, and what it leaves to chance.
+    Model { actions: Vec<Action>, chance: &'a mut dyn FnMut() -> u64 },
 }
 
 impl<'a> Told<'a> {
+    /// What an engine has told.
     pub(super) fn new(actions: &'a Actions) -> Self {
-        Self { actions, read: 0 }
+        Self { source: Source::Engine { actions, read: 0 } }
     }
 
-    /// The action that comes next.
+    /// Nothing yet: whatever is expected is what the model tells.
+    pub(super) fn by_model(chance: &'a mut dyn FnMut() -> u64) -> Self {
+        Self { source: Source::Model { actions: Vec::new(), chance } }
+    }
+
+    /// What the model has told.
+    pub(super) fn into_actions(self) -> Vec<Action> {
+        match self.source {
+            Source::Engine { .. } => Vec::new(),
+            Source::Model { actions, .. } => actions,
+        }
+    }
+
+    /// A number that the model is free to choose; none where an engine has chosen.
+    pub(super) fn choice(&mut self) -> Option<u64> {
+        match &mut self.source {
+            Source::Engine { .. } => None,
+            Source::Model { chance, .. } => Some(chance()),
+        }
+    }
+
+    /// Whether the model tells.
+    pub(super) fn is_by_model(&self) -> bool {
+        matches!(self.source, Source::Model { .. })
+    }
+
+    /// The engine's action that comes next.
     pub(super) fn next(&self) -> Option<&'a Action> {
-        self.actions.get(self.read)
+        match self.source {
+            Source::Engine { actions, read } => actions.get(read),
+            Source::Model { .. } => None,
+        }
     }
 
     /// The packet that the next action sends to one session.
@@ -43,7 +79,8 @@ impl<'a> Told<'a> {
 
     /// The reason for which one of the actions to come closes this session.
     pub(super) fn reason_to_come(&self, of: SessionId) -> Option<CloseReason> {
-        self.actions.iter().skip(self.read).find_map(|action| match action {
+        let Source::Engine { actions, read } = self.source else { return None };
+        actions.iter().skip(read).find_map(|action| match action {
             Action::Close { session, reason } if *session == of => Some(*reason),
             Action::Send { .. }
             | Action::Broadcast { .. }
@@ -58,21 +95,27 @@ impl<'a> Told<'a> {
         })
     }
 
-    /// Reads this action.
+    /// Reads this action, or tells it.
     pub(super) fn does(&mut self, expected: &Action) -> Result<(), Mismatch> {
-        if self.next() != Some(expected) {
-            return Err(self.mismatch(format!("{expected:?}")));
+        match &mut self.source {
+            Source::Model { actions, .. } => {
+                actions.push(expected.clone());
+                Ok(())
+            }
+            Source::Engine { actions, read } if actions.get(*read) == Some(expected) => {
+                *read += 1;
+                Ok(())
+            }
+            Source::Engine { .. } => Err(self.mismatch(format!("{expected:?}"))),
         }
-        self.read += 1;
-        Ok(())
     }
 
-    /// Reads a packet to one session.
+    /// Reads or tells a packet to one session.
     pub(super) fn sends(&mut self, to: SessionId, packet: ServerPacket) -> Result<(), Mismatch> {
         self.does(&Action::Send { to, packet })
     }
 
-    /// Reads a packet to many sessions, in this order; to nobody is no action.
+    /// Reads or tells a packet to many sessions, in this order; to nobody is no action.
     pub(super) fn broadcasts(
         &mut self,
         to: impl Iterator<Item = SessionId> + Clone,
@@ -81,14 +124,21 @@ impl<'a> Told<'a> {
         if to.clone().next().is_none() {
             return Ok(());
         }
-        match self.next() {
-            Some(Action::Broadcast { to: came, packet: found })
-                if found == packet && self.actions.recipients(*came).iter().copied().eq(to.clone()) =>
-            {
-                self.read += 1;
+        match &mut self.source {
+            // Whom a broadcast goes to only an engine can say in one action.
+            Source::Model { actions, .. } => {
+                actions.extend(to.map(|to| Action::Send { to, packet: packet.clone() }));
                 Ok(())
             }
-            _ => Err(self.mismatch(format!("{packet:?} to {:?}", to.collect::<Vec<_>>()))),
+            Source::Engine { actions, read } => match actions.get(*read) {
+                Some(Action::Broadcast { to: came, packet: found })
+                    if found == packet && actions.recipients(*came).iter().copied().eq(to.clone()) =>
+                {
+                    *read += 1;
+                    Ok(())
+                }
+                _ => Err(self.mismatch(format!("{packet:?} to {:?}", to.collect::<Vec<_>>()))),
+            },
         }
     }
 
@@ -101,7 +151,9 @@ impl<'a> Told<'a> {
     pub(super) fn mismatch(&self, expected: impl Into<String>) -> Mismatch {
         let came = match self.next() {
             None => "nothing more".to_owned(),
-            Some(Action::Broadcast { to, packet }) => format!("{packet:?} to {:?}", self.actions.recipients(*to)),
+            Some(Action::Broadcast { to, packet }) if let Source::Engine { actions, .. } = self.source => {
+                format!("{packet:?} to {:?}", actions.recipients(*to))
+            }
             Some(action) => format!("{action:?}"),
         };
         Mismatch::new(expected, came)

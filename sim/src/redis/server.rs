@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::reply::Reply;
 use super::request::next_request;
 use super::store::{ConnectionId, Store};
+use super::words;
 use crate::scenario::RedisFault;
 
 const READ_BYTES: usize = 16 * 1024;
@@ -32,7 +33,25 @@ struct Shared {
     /// Messages on their way to subscribers, and who waits for them.
     outgoing: RefCell<BTreeMap<ConnectionId, Rc<Outgoing>>>,
     answers_due: Cell<u32>,
+    /// What was said, where somebody watches.
+    seen: RefCell<Option<Vec<Exchange>>>,
 }
+
+/// A command and its answer, in words without their values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// Whose command it was, as [`RedisServer::serve_host`] was told.
+    pub host: String,
+    /// When it was run, by the clock that [`RedisServer::serve_host`] was given.
+    pub at: Duration,
+    /// The command.
+    pub command: String,
+    /// The answer; whether it reached anybody is not known here.
+    pub reply: String,
+}
+
+/// Who is served, and by what clock that is told.
+type Guest<'a> = (&'a str, &'a dyn Fn() -> Duration);
 
 #[derive(Default)]
 struct Outgoing {
@@ -62,15 +81,32 @@ impl RedisServer {
     /// A running server that holds nothing but these strings: keys and values.
     #[must_use]
     pub fn new(accounts: Vec<(String, String)>) -> Self {
+        Self::with_store(Store::new(), accounts)
+    }
+
+    /// The same, with a watch over the keys of leases, which begin in this way.
+    #[must_use]
+    pub fn with_custody(accounts: Vec<(String, String)>, prefix: &str) -> Self {
+        Self::with_store(Store::new().with_custody(prefix), accounts)
+    }
+
+    /// The first command, if there was one, that touched a lease as nobody may.
+    #[must_use]
+    pub fn breach(&self) -> Option<String> {
+        self.0.store.borrow().breach().map(str::to_owned)
+    }
+
+    fn with_store(store: Store, accounts: Vec<(String, String)>) -> Self {
         let mode = Mode { life: Some(0), lives: 0, frozen: false, delay: Duration::ZERO, truth: Truth::Told };
         let server = Self(Rc::new(Shared {
-            store: RefCell::new(Store::new()),
+            store: RefCell::new(store),
             accounts,
             mode: watch::Sender::new(mode),
             started_at: Cell::new(None),
             last_connection: Cell::new(0),
             outgoing: RefCell::default(),
             answers_due: Cell::new(0),
+            seen: RefCell::default(),
         }));
         server.write_accounts();
         server
@@ -152,11 +188,43 @@ impl RedisServer {
         reply
     }
 
+    /// Has it remember from now on what it is asked.
+    pub fn watch(&self) {
+        self.0.seen.borrow_mut().get_or_insert_default();
+    }
+
+    /// What it was asked since the last call, in order; nothing where nobody watches.
+    #[must_use]
+    pub fn take_seen(&self) -> Vec<Exchange> {
+        self.0.seen.borrow_mut().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// As [`RedisServer::serve`], a host whose name and time are remembered with what it asks.
+    ///
+    /// # Errors
+    /// When the stream breaks.
+    pub async fn serve_host<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        host: &str,
+        clock: &dyn Fn() -> Duration,
+    ) -> io::Result<()> {
+        self.serve_guest(stream, Some((host, clock))).await
+    }
+
     /// Serves a connection until it ends. Must be called where `tokio::time` works, always on the same clock.
     ///
     /// # Errors
     /// When the stream breaks.
     pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> io::Result<()> {
+        self.serve_guest(stream, None).await
+    }
+
+    async fn serve_guest<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        guest: Option<Guest<'_>>,
+    ) -> io::Result<()> {
         let shared = &self.0;
         if shared.started_at.get().is_none() {
             shared.started_at.set(Some(Instant::now()));
@@ -168,7 +236,7 @@ impl RedisServer {
 
         let mut mode = shared.mode.subscribe();
         let life = mode.borrow_and_update().life;
-        let mut connection = Served { shared, id, stream, received: Vec::new() };
+        let mut connection = Served { shared, id, guest, stream, received: Vec::new() };
         let served = tokio::select! {
             biased;
             _ended = mode.wait_for(|mode| mode.life != life || life.is_none()) => Ok(()),
@@ -212,6 +280,7 @@ impl Shared {
 struct Served<'a, S> {
     shared: &'a Shared,
     id: ConnectionId,
+    guest: Option<Guest<'a>>,
     stream: S,
     received: Vec<u8>,
 }
@@ -265,12 +334,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Served<'_, S> {
             let reply = store.execute(self.shared.now(), self.id, &command);
             let protocol = store.protocol(self.id);
             drop(store);
+            self.note(&command, &reply);
             match self.shared.mode.borrow().truth {
                 Truth::Told => reply.encode(protocol, &mut answers),
                 Truth::Lied => lie(&reply).encode(protocol, &mut answers),
                 Truth::Garbled => answers.extend_from_slice(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
             }
             self.shared.hand_out_messages();
+        }
+    }
+
+    /// Remembers what was asked, if anybody wants to know.
+    fn note(&self, command: &[Vec<u8>], reply: &Reply) {
+        if let (Some((host, clock)), Some(seen)) = (self.guest, self.shared.seen.borrow_mut().as_mut()) {
+            let reply = match self.shared.mode.borrow().truth {
+                Truth::Told => words::of_reply(reply),
+                Truth::Lied => "an answer of the wrong type".to_owned(),
+                Truth::Garbled => "bytes that are no answer".to_owned(),
+            };
+            let command = words::of_command(command);
+            seen.push(Exchange { host: host.to_owned(), at: clock(), command, reply });
         }
     }
 

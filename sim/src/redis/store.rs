@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::custody::Custody;
 use super::handlers::{self, Handler};
 use super::reply::{Protocol, Reply};
 
@@ -22,6 +23,7 @@ pub struct Store {
     /// The digests of the scripts that `EVALSHA` finds.
     pub(super) loaded: BTreeSet<String>,
     messages: Vec<(ConnectionId, Reply)>,
+    custody: Option<Custody>,
     now_ms: u64,
 }
 
@@ -75,6 +77,19 @@ impl Store {
         self
     }
 
+    /// The same, with a watch over the keys of leases, which begin in this way.
+    #[must_use]
+    pub fn with_custody(mut self, prefix: &str) -> Self {
+        self.custody = Some(Custody::of(prefix));
+        self
+    }
+
+    /// The first command, if there was one, that touched a lease as nobody may. It was carried out nevertheless.
+    #[must_use]
+    pub fn breach(&self) -> Option<&str> {
+        self.custody.as_ref().and_then(Custody::breach)
+    }
+
     /// Takes a command from a connection and answers. A connection is known from its first command on.
     pub fn execute(&mut self, now: Duration, connection: ConnectionId, command: &[Vec<u8>]) -> Reply {
         self.now_ms = self.now_ms.max(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
@@ -96,7 +111,16 @@ impl Store {
                  in this context"
             ));
         }
-        run(self, connection, arguments).unwrap_or_else(|refusal| refusal)
+        let Some(mut custody) = self.custody.take() else {
+            return run(self, connection, arguments).unwrap_or_else(|refusal| refusal);
+        };
+        let before = custody.before(arguments, self.keys(connection));
+        let reply = run(self, connection, arguments).unwrap_or_else(|refusal| refusal);
+        if !before.is_empty() {
+            custody.judge(connection, name, arguments, before, self.keys(connection));
+        }
+        self.custody = Some(custody);
+        reply
     }
 
     /// Forgets a connection and what it has subscribed to.

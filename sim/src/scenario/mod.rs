@@ -12,6 +12,7 @@ mod faults;
 mod names;
 mod operations;
 pub(crate) mod packets;
+mod parties;
 mod settings;
 mod setup;
 pub(crate) mod tokens;
@@ -24,6 +25,7 @@ use lobbyd_core::name::UserName;
 
 pub use self::error::ParseError;
 pub use self::parse::parse;
+pub use self::parties::Touch;
 pub use self::print::print;
 
 /// A scenario, as a file says it.

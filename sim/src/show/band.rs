@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::chart::{Band, BandKind, Row};
-use crate::scenario::{Fault, Operation, RedisFault};
+use crate::scenario::{Fault, Operation, RedisFault, Touch};
 use crate::trace;
 
 /// Something begins or ends to hold.
@@ -38,46 +38,21 @@ impl Change {
 /// What a client's operation begins or ends.
 pub(super) fn of_operation(lane: usize, row: usize, operation: &Operation) -> Option<Change> {
     let begins = |text: &str| Turn::Begins { kind: BandKind::Deaf, text: text.to_owned(), until: None };
-    let what = match operation {
-        Operation::Vanish => begins("gone without a word"),
-        Operation::StopReading => begins("does not read"),
-        Operation::ResumeReading => Turn::Ends(&[BandKind::Deaf]),
-        Operation::Connect { .. }
-        | Operation::Hello { .. }
-        | Operation::Login { .. }
-        | Operation::Logout
-        | Operation::RoomList { .. }
-        | Operation::RoomCreate { .. }
-        | Operation::RoomEnter { .. }
-        | Operation::RoomLeave { .. }
-        | Operation::RoomChat { .. }
-        | Operation::DirectMessage { .. }
-        | Operation::Kick { .. }
-        | Operation::Command { .. }
-        | Operation::Ping { .. }
-        | Operation::Raw(_)
-        | Operation::HalfClose
-        | Operation::Close
-        | Operation::Reset => return None,
+    let what = match operation.touch() {
+        Touch::Vanishes => begins("gone without a word"),
+        Touch::StopsReading => begins("does not read"),
+        Touch::ResumesReading => Turn::Ends(&[BandKind::Deaf]),
+        Touch::Opens | Touch::Writes | Touch::EndsWriting | Touch::Closes | Touch::Resets => return None,
     };
     Some(Change { row, lanes: vec![lane], what })
 }
 
 /// The hosts that a fault is about.
 pub(super) fn hosts(fault: &Fault) -> Vec<&str> {
-    match fault {
-        Fault::Partition { from, to, .. }
-        | Fault::Repair { from, to }
-        | Fault::Hold { from, to }
-        | Fault::Release { from, to }
-        | Fault::Latency { from, to, .. } => vec![from, to],
-        Fault::Crash { daemon }
-        | Fault::Restart { daemon }
-        | Fault::Drain { daemon, .. }
-        | Fault::Stop { daemon }
-        | Fault::CloseUser { daemon, .. }
-        | Fault::Stall { daemon, .. } => vec![daemon],
-        Fault::Redis(_) => vec![super::build::REDIS],
+    match (fault.ends(), fault.daemon()) {
+        (Some((from, to)), _) => vec![from, to],
+        (None, Some(daemon)) => vec![daemon],
+        (None, None) => vec![super::build::REDIS],
     }
 }
 

@@ -1,15 +1,16 @@
 //! From a run to its chart.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::band::{self, Change};
-use super::chart::{self, Chart, Fate, Host, Kind, Lane, Message, Row, What};
+use super::chart::{Chart, Fate, Host, Kind, Lane, Message, Row, What};
 use super::escape;
+use super::lanes::lanes;
 use super::message::{self, Sent};
 use crate::layers::Arrival;
 use crate::runner::Outcome;
-use crate::scenario::{Event, Fault, Operation, Scenario, Step, Store};
+use crate::scenario::{Fault, Operation, Scenario};
 use crate::trace::{self, Entry, What as Traced};
 use crate::traffic::{Cargo, Seen, Sighting};
 
@@ -28,7 +29,7 @@ impl Chart {
     pub fn new(scenario: &Scenario, outcome: &Outcome) -> Self {
         let mut build = Build::new(scenario);
         let (entries, sightings) = (outcome.trace.entries(), outcome.trace.sightings());
-        build.is_watched = !sightings.is_empty();
+        build.is_watched = sightings.iter().any(is_about_client);
         let mut seen = sightings.iter().peekable();
         for (index, entry) in entries.iter().enumerate() {
             while let Some(sighting) = seen.next_if(|sighting| sighting.entries <= index) {
@@ -49,6 +50,16 @@ impl Chart {
     }
 }
 
+/// Whether a sighting is of what goes to a client or comes from one: some layers see only what Redis is asked.
+fn is_about_client(sighting: &Sighting) -> bool {
+    match &sighting.what {
+        Seen::Sent { cargo: Cargo::Command(_) | Cargo::Reply(_), .. } | Seen::Arrived { .. } | Seen::Lost { .. } => {
+            false
+        }
+        Seen::Sent { cargo: Cargo::Operation | Cargo::Pong { .. } | Cargo::Packet(_) | Cargo::End, .. } => true,
+    }
+}
+
 /// Whether a sighting is of what an entry sent.
 fn is_sent_by(sighting: &Sighting, entry: &Entry) -> bool {
     match (&sighting.what, &entry.what) {
@@ -62,6 +73,8 @@ struct Build {
     rows: Vec<Row>,
     changes: Vec<Change>,
     is_watched: bool,
+    /// The ways that are cut, from one host to another.
+    cuts: BTreeSet<(String, String)>,
     /// The rows of the messages, by the numbers of the sightings.
     messages: BTreeMap<u32, usize>,
     /// By clients.
@@ -94,6 +107,7 @@ impl Build {
             rows: Vec::new(),
             changes: Vec::new(),
             is_watched: false,
+            cuts: BTreeSet::new(),
             messages: BTreeMap::new(),
             seats: BTreeMap::new(),
             users: BTreeMap::new(),
@@ -172,8 +186,10 @@ impl Build {
         let daemon = seat.daemon.clone();
         self.begun = Some((operation.clone(), line));
         if !self.is_watched && message::of_operation(operation, 0).is_some() {
+            // Where nobody sees what becomes of it, a partition tells.
+            let is_cut = self.cuts.contains(&(client.to_owned(), daemon.clone()));
             self.departs(at, line, client, &daemon, &Cargo::Operation);
-            self.last_message().fate = Fate::Arrived { at, row: None };
+            self.last_message().fate = if is_cut { Fate::Lost } else { Fate::Arrived { at, row: None } };
         } else if !is_sent {
             let row = self.push(at, line, What::Act { lane, text: trace::operation_line(operation) });
             self.changes.extend(band::of_operation(lane, row, operation));
@@ -186,6 +202,22 @@ impl Build {
     }
 
     fn injected(&mut self, at: Duration, line: u32, fault: &Fault) {
+        let way = |from: &String, to: &String| (from.clone(), to.clone());
+        match fault {
+            Fault::Partition { from, to, one_way: true } => self.cuts.extend([way(from, to)]),
+            Fault::Partition { from, to, one_way: false } => self.cuts.extend([way(from, to), way(to, from)]),
+            Fault::Repair { from, to } => self.cuts.retain(|cut| *cut != way(from, to) && *cut != way(to, from)),
+            Fault::Hold { .. }
+            | Fault::Release { .. }
+            | Fault::Latency { .. }
+            | Fault::Crash { .. }
+            | Fault::Restart { .. }
+            | Fault::Drain { .. }
+            | Fault::Stop { .. }
+            | Fault::CloseUser { .. }
+            | Fault::Stall { .. }
+            | Fault::Redis(_) => {}
+        }
         let lanes: Vec<_> = band::hosts(fault).into_iter().map(|host| self.lane(host)).collect();
         let row = self.push(at, line, What::Fault { lanes: lanes.clone(), text: trace::fault_line(fault) });
         self.changes.extend(band::of_fault(lanes, row, at, fault));
@@ -395,34 +427,4 @@ impl Build {
             | What::Failure { .. } => None,
         }
     }
-}
-
-/// The hosts of a scenario from left to right.
-fn lanes(scenario: &Scenario) -> Vec<Lane> {
-    let mut clients = Vec::new();
-    scenario.steps.iter().for_each(|step| name_clients(step, &mut clients));
-    let daemons = &scenario.setup.daemons;
-    let daemons = if daemons.is_empty() { vec!["server".to_owned()] } else { daemons.clone() };
-    let redis = if scenario.setup.store == Store::Redis { vec![REDIS.to_owned()] } else { Vec::new() };
-    let of = |names: Vec<String>, host: Host| names.into_iter().map(|name| Lane { name, host }).collect();
-    chart::in_order(of(clients, Host::Client), of(daemons, Host::Daemon), of(redis, Host::Redis))
-}
-
-/// The clients in the order in which the scenario names them.
-fn name_clients(step: &Step, names: &mut Vec<String>) {
-    let mut add = |name: &String| {
-        if !names.contains(name) {
-            names.push(name.clone());
-        }
-    };
-    match &step.event {
-        Event::Client { client, operation: _ } => add(client),
-        Event::Together(steps) => steps.iter().for_each(|step| name_clients(step, names)),
-        Event::Fault(_) | Event::Advance(_) | Event::Wait | Event::Check { .. } => {}
-    }
-    step.expects.iter().for_each(|expectation| {
-        if !names.contains(&expectation.client) {
-            names.push(expectation.client.clone())
-        }
-    });
 }

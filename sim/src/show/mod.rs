@@ -18,6 +18,7 @@ pub mod page;
 
 mod band;
 mod build;
+mod lanes;
 mod message;
 
 pub use self::chart::Chart;

@@ -45,49 +45,20 @@ impl Known {
     }
 
     fn can_do(&mut self, client: &str, operation: &Operation) -> bool {
-        match operation {
-            Operation::Connect { daemon } if self.daemons.contains(daemon) => {
+        if let Operation::Connect { daemon } = operation {
+            let is_there = self.daemons.contains(daemon);
+            if is_there {
                 self.clients.insert(client.to_owned());
-                true
             }
-            Operation::Connect { .. } => false,
-            Operation::Kick { client: kicked, .. } => self.clients.contains(client) && self.clients.contains(kicked),
-            Operation::Hello { .. }
-            | Operation::Login { .. }
-            | Operation::Logout
-            | Operation::RoomList { .. }
-            | Operation::RoomCreate { .. }
-            | Operation::RoomEnter { .. }
-            | Operation::RoomLeave { .. }
-            | Operation::RoomChat { .. }
-            | Operation::DirectMessage { .. }
-            | Operation::Command { .. }
-            | Operation::Ping { .. }
-            | Operation::Raw(_)
-            | Operation::HalfClose
-            | Operation::Close
-            | Operation::Reset
-            | Operation::Vanish
-            | Operation::StopReading
-            | Operation::ResumeReading => self.clients.contains(client),
+            return is_there;
         }
+        let kicks_nobody = matches!(operation, Operation::Kick { client, .. } if !self.clients.contains(client));
+        self.clients.contains(client) && !kicks_nobody
     }
 
     fn can_happen(&self, fault: &Fault) -> bool {
-        match fault {
-            Fault::Crash { daemon }
-            | Fault::Restart { daemon }
-            | Fault::Drain { daemon, .. }
-            | Fault::Stop { daemon }
-            | Fault::CloseUser { daemon, .. }
-            | Fault::Stall { daemon, .. } => self.daemons.contains(daemon),
-            Fault::Redis(_) => self.has_redis,
-            Fault::Partition { .. }
-            | Fault::Repair { .. }
-            | Fault::Hold { .. }
-            | Fault::Release { .. }
-            | Fault::Latency { .. } => true,
-        }
+        let is_possible = !matches!(fault, Fault::Redis(_)) || self.has_redis;
+        is_possible && fault.daemon().is_none_or(|daemon| self.daemons.contains(daemon))
     }
 
     /// Whether every host that the step names is there, without those parts of it whose are not.
@@ -100,7 +71,7 @@ impl Known {
             host => self.daemons.contains(host) || self.clients.contains(host),
         };
         let is_there = match &step.event {
-            Event::Fault(fault) => ends(fault).is_none_or(|(from, to)| from != to && is_known(from) && is_known(to)),
+            Event::Fault(fault) => fault.ends().is_none_or(|(from, to)| from != to && is_known(from) && is_known(to)),
             Event::Client { .. } | Event::Together(_) | Event::Advance(_) | Event::Wait | Event::Check { .. } => true,
         };
         is_there && with_parts(step)
@@ -120,23 +91,5 @@ fn with_parts(step: &mut Step) -> bool {
         | Event::Advance(_)
         | Event::Wait
         | Event::Check { .. } => true,
-    }
-}
-
-/// Both hosts between which something breaks or heals.
-pub(super) fn ends(fault: &Fault) -> Option<(&String, &String)> {
-    match fault {
-        Fault::Partition { from, to, .. }
-        | Fault::Repair { from, to }
-        | Fault::Hold { from, to }
-        | Fault::Release { from, to }
-        | Fault::Latency { from, to, .. } => Some((from, to)),
-        Fault::Crash { .. }
-        | Fault::Restart { .. }
-        | Fault::Drain { .. }
-        | Fault::Stop { .. }
-        | Fault::CloseUser { .. }
-        | Fault::Stall { .. }
-        | Fault::Redis(_) => None,
     }
 }

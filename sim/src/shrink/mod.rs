@@ -6,20 +6,21 @@
 //! written down, and read again.
 //!
 //! What failing means is the caller's. A scenario that was written by hand expects what its author thought right, and
-//! a smaller one may break the same expectation for want of what made it right. [`Signature`] keeps most of that out, a
-//! reader of the result has to look for the rest. Scenarios whose failure is an invariant's do not have this weakness.
+//! a smaller one may break the same expectation for want of what made it right: a [`Judge`] tells that apart.
 
+mod judge;
 mod links;
 mod minimum;
+mod needs;
 mod parts;
+mod times;
 mod values;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::layers::World;
-use crate::runner::{self, Signature};
-use crate::scenario::{Event, Scenario, Step, parse, print};
+pub use self::judge::{Clock, Judge, WorldOf};
+use crate::scenario::{Event, Scenario, Step, print};
 use crate::trace::Fnv;
 
 /// How many smaller scenarios [`shrink`] tries at most.
@@ -55,19 +56,6 @@ pub fn shrink_within(
     };
     while shrinker.round() {}
     shrinker.best
-}
-
-/// Whether a scenario, written down and read again, breaks on the world that is made for it as the signature says.
-#[must_use]
-pub fn breaks_alike(
-    scenario: &Scenario,
-    signature: &Signature,
-    world: &dyn Fn(&Scenario) -> anyhow::Result<Box<dyn World>>,
-) -> bool {
-    let Ok(scenario) = parse(&print(scenario)) else { return false };
-    let Ok(mut world) = world(&scenario) else { return false };
-    let result = runner::run(&scenario, world.as_mut()).result;
-    result.is_err_and(|violation| violation.signature() == *signature)
 }
 
 /// How far it has come, said each time that the scenario has become smaller.

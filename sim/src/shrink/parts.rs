@@ -1,12 +1,11 @@
 //! What parts a scenario has that can be left out, and the scenario without them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lobbyd_core::config::Config;
 use serde_json::{Map, Value};
 
 use super::Pass;
-use super::links::ends;
 use crate::scenario::{Event, Expected, Fault, Operation, Pattern, Scenario, Setup, Step};
 
 /// How many parts there are of those that a pass leaves out.
@@ -189,32 +188,9 @@ fn daemons_of(step: &mut Step) -> [Option<&mut String>; 2] {
 fn is_about(step: &Step, clients: &BTreeSet<String>) -> bool {
     match &step.event {
         Event::Client { client, operation } => {
-            let aim = match operation {
-                Operation::Kick { client, .. } => Some(client),
-                // Most clients are called as their users.
-                Operation::DirectMessage { user, .. } => Some(user),
-                Operation::Connect { .. }
-                | Operation::Hello { .. }
-                | Operation::Login { .. }
-                | Operation::Logout
-                | Operation::RoomList { .. }
-                | Operation::RoomCreate { .. }
-                | Operation::RoomEnter { .. }
-                | Operation::RoomLeave { .. }
-                | Operation::RoomChat { .. }
-                | Operation::Command { .. }
-                | Operation::Ping { .. }
-                | Operation::Raw(_)
-                | Operation::HalfClose
-                | Operation::Close
-                | Operation::Reset
-                | Operation::Vanish
-                | Operation::StopReading
-                | Operation::ResumeReading => None,
-            };
-            clients.contains(client) || aim.is_some_and(|aim| clients.contains(aim))
+            clients.contains(client) || operation.target().is_some_and(|target| clients.contains(target))
         }
-        Event::Fault(fault) => ends(fault).is_some_and(|(from, to)| clients.contains(from) || clients.contains(to)),
+        Event::Fault(fault) => fault.ends().is_some_and(|(from, to)| clients.contains(from) || clients.contains(to)),
         Event::Together(_) | Event::Advance(_) | Event::Wait | Event::Check { .. } => false,
     }
 }
@@ -236,7 +212,7 @@ enum Group {
 
 fn group(step: &Step) -> Option<Group> {
     let Event::Fault(fault) = &step.event else { return None };
-    if let Some((from, to)) = ends(fault) {
+    if let Some((from, to)) = fault.ends() {
         return Some(Group::Network(from.min(to).clone(), from.max(to).clone()));
     }
     match fault {
@@ -252,6 +228,17 @@ fn group(step: &Step) -> Option<Group> {
         | Fault::Release { .. }
         | Fault::Latency { .. } => None,
     }
+}
+
+/// The lines of the faults that belong together.
+pub(super) fn fault_lines(steps: &[Step]) -> Vec<BTreeSet<u32>> {
+    let mut lines: BTreeMap<Group, BTreeSet<u32>> = BTreeMap::new();
+    each_step(steps, &mut |step| {
+        if let Some(group) = group(step) {
+            lines.entry(group).or_default().insert(step.line);
+        }
+    });
+    lines.into_values().collect()
 }
 
 fn fault_groups(scenario: &Scenario) -> BTreeSet<Group> {
@@ -331,7 +318,7 @@ fn retain_steps(steps: &mut Vec<Step>, is_kept: &mut dyn FnMut(&Step) -> bool) {
 }
 
 /// Each step, and behind it the parts of a `together`.
-fn each_step<'s>(steps: &'s [Step], visit: &mut dyn FnMut(&'s Step)) {
+pub(super) fn each_step<'s>(steps: &'s [Step], visit: &mut dyn FnMut(&'s Step)) {
     for step in steps {
         visit(step);
         if let Event::Together(parts) = &step.event {

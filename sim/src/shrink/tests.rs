@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::scenario::{Expected, Fault, Operation};
+use crate::scenario::{Expected, Fault, Operation, parse};
 
 fn read(source: &str) -> Scenario {
     parse(source).unwrap_or_else(|error| panic!("{error}\n{source}"))

@@ -1,10 +1,13 @@
 //! Whole histories that clients go through: what single operations at random would rarely come to.
 
+use std::time::Duration;
+
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::packet::PROTOCOL_VERSION;
 
+use super::kinds::Kind;
 use super::setup::PASSWORD;
-use super::workload::{Belief, Kind, Workload};
+use super::workload::{Belief, Workload};
 use super::{Script, doing, step};
 use crate::scenario::{Event, Fault, Operation, Store};
 
@@ -28,23 +31,30 @@ impl Workload<'_> {
     /// One does not read, and another says more than the transport and its outbox hold. Mostly somebody listens who
     /// must not feel anything of it.
     pub(super) fn deafen(&mut self, client: usize, script: &mut Script) {
-        let (deaf, speaker) = (client, self.dice.index(self.ground.clients.len()));
+        // Somebody else: there are two clients at least.
+        let others = self.ground.clients.len() - 1;
+        let (deaf, speaker) = (client, (client + 1 + self.dice.index(others)) % (others + 1));
         let config = &self.ground.setup.config;
         let length = config.text_bytes_max.min(1_900);
         let count = (SOCKET_BYTES + config.outbox_bytes_max) / length + 5;
-        if deaf == speaker || count > SPEECHES_MAX {
+        if count > SPEECHES_MAX {
             return self.rush(script);
         }
         let room = RoomNumber(1);
         let listener = self.dice.index(self.ground.clients.len());
         let listener = Some(listener).filter(|listener| ![deaf, speaker].contains(listener));
-        for client in [deaf, speaker].into_iter().chain(listener) {
-            self.come_to_the_lobby(client, script);
+        // All of them anew, and each as oneself: what they believe to be may not have come true.
+        let daemon = self.dice.one_of(&self.ground.setup.daemons).clone();
+        let all: Vec<_> = [deaf, speaker].into_iter().chain(listener).collect();
+        for client in &all {
+            self.begin_anew(*client, &daemon, script);
+        }
+        for client in all {
             self.beliefs[client].room = Some(room);
             let password = Some(PASSWORD.to_owned());
             script.client(&self.ground.clients[client], Operation::RoomEnter { room, password });
         }
-        self.wait_for_answer(script);
+        self.wait_for_all(script);
         script.client(&self.ground.clients[deaf], Operation::StopReading);
         for spoken in 1..=count {
             let text = vec![b'x'; length as usize];
@@ -58,6 +68,28 @@ impl Workload<'_> {
         if self.dice.chance(70) {
             script.client(&self.ground.clients[deaf], Operation::ResumeReading);
         }
+    }
+
+    /// Goes, and comes back to this daemon as the user of its own.
+    fn begin_anew(&mut self, client: usize, daemon: &str, script: &mut Script) {
+        let name = self.ground.clients[client].clone();
+        if self.beliefs[client].is_connected {
+            script.client(&name, Operation::Close);
+            self.wait_for_all(script);
+        }
+        script.client(&name, Operation::Connect { daemon: daemon.to_owned() });
+        self.wait_for_all(script);
+        self.beliefs[client] = Belief { is_connected: true, ..Belief::default() };
+        let hello = self.operation(Kind::Hello, client);
+        script.client(&name, hello);
+        let login = self.login(client, client);
+        script.client(&name, login);
+        self.wait_for_all(script);
+    }
+
+    /// As long as several answers in a row take, if nothing is broken.
+    fn wait_for_all(&self, script: &mut Script) {
+        script.advance(self.ground.setup.network.latency.1 * 8 + Duration::from_millis(20));
     }
 
     /// Two who are not logged in are so at once, as the same user.

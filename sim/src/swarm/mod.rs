@@ -16,6 +16,7 @@ mod ending;
 mod faults;
 mod histories;
 mod hunt;
+mod kinds;
 mod setup;
 mod workload;
 

@@ -4,6 +4,7 @@
 
 mod cast;
 mod engine;
+mod extension;
 mod lookout;
 mod marks;
 mod operation;

@@ -49,7 +49,7 @@ pub(super) enum Command {
     /// For a lease, after leases of the same user have been given back.
     Take {
         grant: Grant,
-        replaces: bool,
+        claim: Claim,
         first: Vec<Grant>,
     },
     GiveBack(Vec<Grant>),
@@ -58,14 +58,23 @@ pub(super) enum Command {
     Retake(Vec<Grant>),
 }
 
+/// Under which condition a lease is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// If nobody owns it.
+    Free,
+    /// If nobody owns it, or still the owner that was seen.
+    Over(Option<Owner>),
+}
+
 /// What Redis answers.
 #[derive(Clone, Debug)]
 pub(super) enum Reply {
     Pong,
     Token(Option<String>),
-    /// Whether the lease was taken, and which of those given back were still there.
+    /// Whose the lease was, unless it was taken, and which of those given back were still there.
     Take {
-        is_taken: bool,
+        owner: Option<Owner>,
         deleted: Vec<bool>,
     },
     GiveBack(Vec<bool>),
@@ -83,8 +92,12 @@ impl fmt::Display for Command {
         match self {
             Self::Ping => f.write_str("ping"),
             Self::Token(user) => write!(f, "get the token of {user}"),
-            Self::Take { grant: (user, _), replaces: false, first: _ } => write!(f, "take the lease of {user} if free"),
-            Self::Take { grant: (user, _), replaces: true, first: _ } => write!(f, "take the lease of {user} over"),
+            Self::Take { grant: (user, _), claim: Claim::Free, first: _ } => {
+                write!(f, "take the lease of {user} if free")
+            }
+            Self::Take { grant: (user, _), claim: Claim::Over(_), first: _ } => {
+                write!(f, "take the lease of {user} over")
+            }
             Self::GiveBack(grants) => write!(f, "give back the lease of {}", users(grants)),
             Self::Renew(grants) => write!(f, "renew the lease of {}", users(grants)),
             Self::Retake(grants) => write!(f, "take the lease of {} again if free", users(grants)),
@@ -99,8 +112,8 @@ impl fmt::Display for Reply {
             Self::Pong => f.write_str("pong"),
             Self::Token(Some(_)) => f.write_str("the token"),
             Self::Token(None) => f.write_str("no token"),
-            Self::Take { is_taken: true, deleted: _ } => f.write_str("taken"),
-            Self::Take { is_taken: false, deleted: _ } => f.write_str("owned by another"),
+            Self::Take { owner: None, deleted: _ } => f.write_str("taken"),
+            Self::Take { owner: Some(_), deleted: _ } => f.write_str("owned by another"),
             Self::GiveBack(deleted) => {
                 each(f, deleted, |was_there| if *was_there { "given back" } else { "not there" })
             }
@@ -249,15 +262,16 @@ impl Redis {
         let reply = match command {
             Command::Ping => Reply::Pong,
             Command::Token(user) => Reply::Token(self.tokens.get(user).cloned()),
-            Command::Take { grant: (user, ticket), replaces, first } => {
+            Command::Take { grant: (user, ticket), claim, first } => {
                 let deleted = first.iter().map(|grant| self.delete(node, *grant, now)).collect();
                 let owner = self.owner(*user, now);
-                let is_taken = owner.is_none() || *replaces;
-                if is_taken {
+                if owner.is_none() || *claim == Claim::Over(owner) {
                     self.leases.insert(*user, (Owner { node, ticket: *ticket }, now + LEASE));
                     eviction = owner.map(|owner| Eviction { user: *user, owner });
+                    Reply::Take { owner: None, deleted }
+                } else {
+                    Reply::Take { owner, deleted }
                 }
-                Reply::Take { is_taken, deleted }
             }
             Command::GiveBack(grants) => {
                 Reply::GiveBack(grants.iter().map(|grant| self.delete(node, *grant, now)).collect())

@@ -2,6 +2,8 @@
 //!
 //! Every login gets a verdict within a deadline, whatever Redis does, and a lease that nobody may hold is given back.
 
+mod calls;
+mod connections;
 mod presence;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,12 +13,13 @@ use lobbyd_core::id::Ticket;
 use lobbyd_core::input::{Account, Input, Verdict};
 use lobbyd_core::name::UserName;
 
+use self::calls::Call;
 use super::leases::LEASE;
 use super::link::{Link, PING_NANOS, RESPONSE_NANOS};
-use super::network::Passage;
+
 use super::queue::Event;
 use super::random::Random;
-use super::redis::{Command, Consequence, Eviction, Process, Redis, Reply, StoreEvent};
+use super::redis::{Claim, Command, Consequence, Eviction, Redis, StoreEvent};
 use super::wire::Wire;
 use super::{millis, nanos};
 use crate::layers::CannotDo;
@@ -63,25 +66,6 @@ struct Login {
     question: Question,
     /// Known before it is told where there was nobody to ask.
     verdict: Option<Verdict>,
-}
-
-/// A command on its way to Redis or back.
-struct Call {
-    daemon: u32,
-    /// The life of the daemon, which owns the leases.
-    node: u32,
-    connection: u32,
-    /// The start of Redis that the connection leads to.
-    redis_life: u32,
-    command: Command,
-    reply: Option<Reply>,
-    sent_at: u64,
-    /// The login that waits for it.
-    login: Option<u32>,
-    /// Whether anybody still waits for the answer.
-    is_awaited: bool,
-    /// Whether Redis has it, or will.
-    is_under_way: bool,
 }
 
 impl Stores {
@@ -267,164 +251,6 @@ impl Stores {
         self.told.push_back(Told { daemon, input });
     }
 
-    /// Sends a command. False if there is no connection.
-    fn call(&mut self, daemon: u32, command: Command, login: Option<u32>, wire: &mut Wire) -> bool {
-        let node = &mut self.nodes[daemon as usize];
-        let Some(connection) = node.connection() else { return false };
-        let arrives_at = node.send_at(wire);
-        let is_prompt = self.redis.as_ref().is_some_and(|redis| redis.process != Process::Frozen);
-        let call = Call {
-            daemon,
-            node: node.number,
-            connection,
-            redis_life: node.redis_life,
-            command,
-            reply: None,
-            sent_at: wire.now,
-            login,
-            is_awaited: true,
-            is_under_way: arrives_at.is_some(),
-        };
-        let number = self.number();
-        wire.traffic.asks(wire.now, daemon, number, || call.command.to_string(), arrives_at.is_none());
-        self.calls.insert(number, call);
-        if let Some(at) = arrives_at {
-            let event = Event::Store(StoreEvent::Asked(number));
-            if is_prompt { wire.queue.send(at, event) } else { wire.queue.plan(at, event) }
-        }
-        wire.queue.plan(wire.now + self.deadline, Event::Store(StoreEvent::Overdue(number)));
-        true
-    }
-
-    /// A call reaches Redis.
-    fn asked(&mut self, number: u32, wire: &mut Wire) {
-        let (Some(redis), Some(call)) = (&mut self.redis, self.calls.get_mut(&number)) else { return };
-        let node = &self.nodes[call.daemon as usize];
-        match wire.network.pass(node.way, Event::Store(StoreEvent::Asked(number))) {
-            Passage::Through => {}
-            Passage::Lost => {
-                wire.traffic.call_lost(wire.now, number);
-                return self.drop_call(number);
-            }
-            Passage::Held => return,
-        }
-        if redis.process == Process::Crashed || call.redis_life != redis.life {
-            wire.traffic.call_lost(wire.now, number);
-            // The connection is not known there any more.
-            if let Some(delay) = wire.network.delay(node.back) {
-                let event = StoreEvent::Lost(call.daemon, call.connection);
-                wire.queue.send(wire.now + delay, Event::Store(event));
-            }
-            return self.drop_call(number);
-        }
-        wire.traffic.call_arrived(wire.now, number);
-        if redis.process == Process::Frozen {
-            redis.backlog.push(number);
-        } else {
-            self.run(number, wire);
-        }
-    }
-
-    /// Redis runs a call.
-    fn run(&mut self, number: u32, wire: &mut Wire) {
-        let (Some(redis), Some(call)) = (&mut self.redis, self.calls.get_mut(&number)) else { return };
-        let (reply, eviction) = redis.run(call.node, &call.command, wire.now);
-        let node = &mut self.nodes[call.daemon as usize];
-        let answers_at = if call.is_awaited { node.answer_at(redis.delay, wire) } else { None };
-        if call.is_awaited {
-            wire.traffic.says(wire.now, call.daemon, number, || reply.to_string(), answers_at.is_none());
-        }
-        call.reply = Some(reply);
-        let is_slow = redis.delay > 0;
-        match answers_at {
-            Some(at) if is_slow => wire.queue.plan(at, Event::Store(StoreEvent::Answered(number))),
-            Some(at) => wire.queue.send(at, Event::Store(StoreEvent::Answered(number))),
-            None => self.drop_call(number),
-        }
-        if let Some(eviction) = eviction {
-            self.publish(eviction, wire);
-        }
-    }
-
-    /// Nothing comes back of a call.
-    fn drop_call(&mut self, number: u32) {
-        if let Some(call) = self.calls.get_mut(&number) {
-            call.is_under_way = false;
-            if !call.is_awaited {
-                self.calls.remove(&number);
-            }
-        }
-    }
-
-    /// An answer reaches a daemon.
-    fn answered(&mut self, number: u32, wire: &mut Wire) {
-        let Some(call) = self.calls.get(&number) else { return };
-        let daemon = call.daemon;
-        match wire.network.pass(self.nodes[daemon as usize].back, Event::Store(StoreEvent::Answered(number))) {
-            Passage::Through => wire.traffic.call_arrived(wire.now, number),
-            Passage::Lost => {
-                wire.traffic.call_lost(wire.now, number);
-                return self.drop_call(number);
-            }
-            Passage::Held => return,
-        }
-        let Some(call) = self.calls.remove(&number).filter(|call| call.is_awaited) else { return };
-        let Some(reply) = call.reply else { return };
-        self.nodes[daemon as usize].heard_at = wire.now;
-        match (reply, call.command) {
-            (Reply::Garbage, command) => {
-                self.fail(daemon, call.login, command, false, wire);
-                self.lose_link(daemon, wire);
-            }
-            (Reply::Pong, Command::Ping) => {}
-            (Reply::Token(token), Command::Token(_)) => self.judge(call.login, token, wire),
-            (Reply::Take { is_taken, deleted }, Command::Take { grant, first, replaces: _ }) => {
-                self.note_returned(daemon, &first, deleted, wire.now);
-                self.note_taken(daemon, call.login, grant, is_taken, call.sent_at, wire.now);
-            }
-            (Reply::GiveBack(deleted), Command::GiveBack(grants)) => {
-                self.note_returned(daemon, &grants, deleted, wire.now);
-            }
-            (Reply::Renew(renewals), Command::Renew(grants)) => {
-                self.note_renewals(daemon, &grants, renewals, call.sent_at, wire);
-            }
-            (Reply::Retake(taken), Command::Retake(grants)) => {
-                self.note_retaken(daemon, &grants, taken, call.sent_at, wire.now);
-            }
-            // Of the wrong type.
-            (_, command) => self.fail(daemon, call.login, command, true, wire),
-        }
-        self.look_after(daemon, wire);
-    }
-
-    /// A call has waited long enough.
-    fn overdue(&mut self, number: u32, wire: &mut Wire) {
-        let Some(call) = self.calls.get_mut(&number).filter(|call| call.is_awaited) else { return };
-        call.is_awaited = false;
-        let (daemon, login, command) = (call.daemon, call.login, call.command.clone());
-        if !call.is_under_way {
-            self.calls.remove(&number);
-        }
-        self.fail(daemon, login, command, false, wire);
-        if self.deadline == RESPONSE_NANOS {
-            // The stream may be dead for ever.
-            self.lose_link(daemon, wire);
-        }
-        self.look_after(daemon, wire);
-    }
-
-    /// Nothing that can be used came of a command. `is_certain` if it has run or never will.
-    fn fail(&mut self, daemon: u32, login: Option<u32>, command: Command, is_certain: bool, wire: &mut Wire) {
-        if let Command::Take { grant, .. } = command {
-            let book = &mut self.nodes[daemon as usize].book;
-            book.end(grant.1);
-            book.give_up(grant, is_certain, wire.now);
-        }
-        if let Some(login) = login {
-            self.tell(login, Verdict::Unavailable);
-        }
-    }
-
     /// The stored token has come.
     fn judge(&mut self, login: Option<u32>, token: Option<String>, wire: &mut Wire) {
         let Some((number, login)) = login.and_then(|number| Some((number, self.logins.get(&number)?))) else { return };
@@ -434,75 +260,16 @@ impl Stores {
         if !is_right {
             return self.tell(number, Verdict::Denied);
         }
-        let replaces = match presence {
+        let claim = match presence {
             // Beside a token there is neither a nickname nor a right.
             Presence::None => {
                 return self.tell(number, Verdict::Accepted { account: Account::default(), leased: false });
             }
-            Presence::Take => false,
-            Presence::Replace => true,
+            Presence::Take => Claim::Free,
+            Presence::Replace => Claim::Over(None),
         };
-        let book = &mut self.nodes[daemon as usize].book;
-        let first = book.returning_of(user);
-        let take = Command::Take { grant: (user, ticket), replaces, first };
-        book.begin(ticket);
-        if !self.call(daemon, take, Some(number), wire) {
-            self.nodes[daemon as usize].book.end(ticket);
-            self.tell(number, Verdict::Unavailable);
-        }
-    }
-
-    fn ping(&mut self, daemon: u32, wire: &mut Wire) {
-        let node = &self.nodes[daemon as usize];
-        let ping_at = node.heard_at + PING_NANOS;
-        if node.is_running && node.connection().is_some() && ping_at <= wire.now {
-            self.call(daemon, Command::Ping, None, wire);
-        }
-        let next_at = if ping_at > wire.now { ping_at } else { wire.now + PING_NANOS };
-        wire.queue.plan(next_at, Event::Store(StoreEvent::Ping(daemon)));
-    }
-
-    /// A daemon's connection is gone: whoever waits on it has no answer, and another is made.
-    fn lose_link(&mut self, daemon: u32, wire: &mut Wire) {
-        let Some(dial_at) = self.nodes[daemon as usize].lose(wire.now) else { return };
-        wire.queue.plan(dial_at, Event::Store(StoreEvent::Dial(daemon)));
-        let waiting = self.calls.iter().filter(|(_, call)| call.daemon == daemon && call.is_awaited);
-        let waiting: Vec<u32> = waiting.map(|(number, _)| *number).collect();
-        for number in waiting {
-            let Some(call) = self.calls.get_mut(&number) else { continue };
-            call.is_awaited = false;
-            let (login, command) = (call.login, call.command.clone());
-            if !call.is_under_way {
-                self.calls.remove(&number);
-            }
-            self.fail(daemon, login, command, false, wire);
-        }
-        self.look_after(daemon, wire);
-    }
-
-    fn dial(&mut self, daemon: u32, wire: &mut Wire) {
-        let Some(redis) = &self.redis else { return };
-        let node = &mut self.nodes[daemon as usize];
-        let connected_at = if redis.is_healthy() { node.round_trip(redis.delay, wire) } else { None };
-        match connected_at {
-            Some(at) => wire.queue.send(at, Event::Store(StoreEvent::Connected(daemon))),
-            None => {
-                let is_silent = redis.process == Process::Frozen || !node.is_open(wire);
-                let at = node.dial_again(wire.now, is_silent);
-                wire.queue.plan(at, Event::Store(StoreEvent::Dial(daemon)));
-            }
-        }
-    }
-
-    fn connected(&mut self, daemon: u32, wire: &mut Wire) {
-        let Some(redis) = &self.redis else { return };
-        if !redis.is_healthy() {
-            let at = self.nodes[daemon as usize].dial_again(wire.now, false);
-            wire.queue.plan(at, Event::Store(StoreEvent::Dial(daemon)));
-            return;
-        }
-        self.nodes[daemon as usize].connect(redis.life, wire.now);
-        self.look_after(daemon, wire);
+        self.nodes[daemon as usize].book.begin(ticket);
+        self.take(daemon, Some(number), (user, ticket), claim, wire);
     }
 }
 

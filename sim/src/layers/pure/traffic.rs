@@ -36,6 +36,7 @@ impl Traffic {
         self.daemons = Some(daemons);
     }
 
+    #[inline]
     pub(super) fn is_watched(&self) -> bool {
         self.daemons.is_some()
     }

@@ -84,11 +84,7 @@ impl Wire {
         let Some((index, id)) = connected else {
             return Err(CannotDo::Scenario(format!("{client} has no connection")));
         };
-        let writes = !matches!(
-            operation,
-            Operation::Close | Operation::Reset | Operation::Vanish | Operation::StopReading | Operation::ResumeReading
-        );
-        if writes && self.clients[index as usize].is_half_closed() {
+        if operation.needs_writing_half() && self.clients[index as usize].is_half_closed() {
             return Err(CannotDo::Scenario(format!("{client} has ended its writing half")));
         }
         if let Some(said) = say(self, index, operation)? {

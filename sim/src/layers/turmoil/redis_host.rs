@@ -13,13 +13,15 @@ use crate::scenario::{Account, Setup};
 /// The name of its host.
 pub(super) const HOST: &str = "redis";
 const PORT: u16 = 6379;
+/// How the keys of leases begin.
+const LEASES: &str = "lobbyd:presence:";
 /// Where evictions are published.
 pub(super) const CHANNEL: &str = "lobbyd:presence:{user}:evicted";
 
 /// The server with the tokens of the accounts.
 pub(super) fn server(setup: &Setup) -> RedisServer {
     let token = |account: &Account| (token_key().key(&account.user), account.secret.clone());
-    RedisServer::new(setup.accounts.iter().map(token).collect())
+    RedisServer::with_custody(setup.accounts.iter().map(token).collect(), LEASES)
 }
 
 /// What runs on its host: listens while there is a process.
@@ -31,16 +33,17 @@ pub(super) async fn run(server: RedisServer, network: Network) -> Result<(), Box
         server.until_running(true).await;
         let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
         loop {
-            let (stream, _peer) = tokio::select! {
+            let (stream, peer) = tokio::select! {
                 biased;
                 () = server.until_running(false) => break,
                 accepted = listener.accept() => accepted?,
             };
             let stream = Watched::new(Chopped::new(stream, network.chopper()), network.clone());
-            let server = server.clone();
+            let (server, network) = (server.clone(), network.clone());
+            let host = turmoil::reverse_lookup(peer.ip()).unwrap_or_default();
             tokio::task::spawn_local(async move {
                 // How a connection ends is the business of whoever made it.
-                let _ = server.serve(stream).await;
+                let _ = server.serve_host(stream, &host, &|| network.now()).await;
             });
         }
     }
@@ -56,7 +59,7 @@ pub(super) fn token_key() -> KeyPattern {
 }
 
 pub(super) fn presence_key() -> KeyPattern {
-    pattern("lobbyd:presence:{user}")
+    pattern(&format!("{LEASES}{{user}}"))
 }
 
 fn pattern(text: &str) -> KeyPattern {

@@ -6,31 +6,40 @@ use super::{Stores, Told};
 use crate::layers::pure::leases::Grant;
 use crate::layers::pure::network::Passage;
 use crate::layers::pure::queue::Event;
-use crate::layers::pure::redis::{Command, Eviction, Owner, Renewal, StoreEvent};
+use crate::layers::pure::redis::{Claim, Command, Eviction, Owner, Renewal, StoreEvent};
 use crate::layers::pure::wire::Wire;
 
 impl Stores {
-    pub(super) fn note_taken(
-        &mut self,
-        daemon: u32,
-        login: Option<u32>,
-        grant: Grant,
-        is_taken: bool,
-        sent_at: u64,
-        now: u64,
-    ) {
+    /// Asks for a lease that is being taken, after what the daemon has of the user has been given back.
+    pub(super) fn take(&mut self, daemon: u32, login: Option<u32>, grant: Grant, claim: Claim, wire: &mut Wire) {
+        let first = self.nodes[daemon as usize].book.returning_of(grant.0);
+        if !self.call(daemon, Command::Take { grant, claim, first }, login, wire) {
+            self.nodes[daemon as usize].book.end(grant.1);
+            self.verdict(login, Verdict::Unavailable);
+        }
+    }
+
+    /// Another owns it than the one who was to be replaced: that one is named now.
+    pub(super) fn take_over(&mut self, daemon: u32, login: Option<u32>, grant: Grant, owner: Owner, wire: &mut Wire) {
+        // Nobody takes a lease so often that production's limit on these rounds would show.
+        self.take(daemon, login, grant, Claim::Over(Some(owner)), wire);
+    }
+
+    pub(super) fn note_taken(&mut self, daemon: u32, login: Option<u32>, grant: Grant, sent_at: u64, now: u64) {
         let node = &mut self.nodes[daemon as usize];
-        let verdict = if !is_taken {
-            node.book.end(grant.1);
-            Verdict::AlreadyOnline
-        } else {
-            let renew_at = node.renewal_after(sent_at);
-            if node.book.taken(grant, sent_at, renew_at, now) {
-                Verdict::Accepted { account: Account::default(), leased: true }
-            } else {
-                Verdict::Unavailable
-            }
-        };
+        let renew_at = node.renewal_after(sent_at);
+        let is_held = node.book.taken(grant, sent_at, renew_at, now);
+        let accepted = Verdict::Accepted { account: Account::default(), leased: true };
+        self.verdict(login, if is_held { accepted } else { Verdict::Unavailable });
+    }
+
+    /// It was not taken, for another owns it.
+    pub(super) fn note_owned(&mut self, daemon: u32, login: Option<u32>, grant: Grant) {
+        self.nodes[daemon as usize].book.end(grant.1);
+        self.verdict(login, Verdict::AlreadyOnline);
+    }
+
+    fn verdict(&mut self, login: Option<u32>, verdict: Verdict) {
         if let Some(login) = login {
             self.tell(login, verdict);
         }
