@@ -131,12 +131,12 @@ impl View {
                 }
             }
             Event::Kicked { room, .. } if self.room_numbered(room).is_some() => self.room = None,
-            Event::RoomChat { .. }
+            Event::Kicked { .. }
+            | Event::RoomChat { .. }
             | Event::DirectMessage { .. }
             | Event::Announce { .. }
             | Event::Notice { .. }
             | Event::Custom { .. }
-            | Event::Kicked { .. }
             | Event::GoAway { .. }
             | Event::Gap { .. } => {}
             // What a later client library tells of is not known here.

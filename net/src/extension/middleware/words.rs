@@ -78,7 +78,7 @@ impl WordFilter {
         let bytes = text.as_bytes();
         let mut from = 0;
         for (at, byte) in bytes.iter().enumerate() {
-            if !byte.is_ascii_alphanumeric() {
+            if !IS_PART_OF_WORD[usize::from(*byte)] {
                 if self.may_be_listed(bytes, from, at) && self.is_listed(&text[from..at]) {
                     return true;
                 }
@@ -114,6 +114,17 @@ struct Sketch {
     /// A power of two of numbers.
     bits: Vec<u64>,
 }
+
+/// Whether a byte is an ASCII letter or digit: a look at a table costs less than the ranges for each byte of each text.
+static IS_PART_OF_WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
 
 /// Bits for each word of the list: one in so many unlisted words is looked up in vain.
 const BITS_PER_WORD: usize = 256;
