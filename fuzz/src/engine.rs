@@ -10,7 +10,7 @@ use std::time::Duration;
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::config::Config;
-use lobbyd_core::id::{AskId, CallTicket, RequestId, RoomNumber, SessionId, Ticket};
+use lobbyd_core::id::{AskId, CallTicket, RequestId, SessionId, Ticket};
 use lobbyd_core::input::{Account, Admin, Input, Notice, ServiceError, Verdict, WireFault};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, PROTOCOL_VERSION, Sealed};
