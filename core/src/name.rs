@@ -98,6 +98,14 @@ impl<'de> Deserialize<'de> for UserName {
                     Ok(_) | Err(InvalidUserName) => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
                 }
             }
+
+            // Formats that describe themselves give back as bytes what was written as such.
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<UserName, E> {
+                match core::str::from_utf8(bytes) {
+                    Ok(text) => self.visit_str(text),
+                    Err(_) => Err(E::invalid_value(de::Unexpected::Bytes(bytes), &self)),
+                }
+            }
         }
         deserializer.deserialize_str(NameVisitor)
     }

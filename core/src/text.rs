@@ -238,6 +238,14 @@ impl<'de> Deserialize<'de> for Text {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
                 Ok(Text::new(text))
             }
+
+            // Formats that describe themselves give back as bytes what was written as such.
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Text, E> {
+                match core::str::from_utf8(bytes) {
+                    Ok(text) => Ok(Text::new(text)),
+                    Err(_) => Err(E::invalid_value(de::Unexpected::Bytes(bytes), &self)),
+                }
+            }
         }
         // Borrowed: the decoder then checks the length against what is there before anything is allocated.
         deserializer.deserialize_str(TextVisitor)

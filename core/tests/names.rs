@@ -2,7 +2,9 @@
 
 use lobbyd_core::name::{InvalidUserName, USER_NAME_MAX, UserName};
 use lobbyd_core::packet::{Code, User};
-use lobbyd_core::text::RawText;
+use lobbyd_core::text::{RawText, Text};
+use serde::de::DeserializeOwned;
+use serde::de::value::BytesDeserializer;
 
 use crate::support::packets::{login, plain_user};
 use crate::support::{Server, accepted};
@@ -69,4 +71,20 @@ fn user_is_the_same_in_any_case() {
     server.disconnects(anna);
     server.take_events();
     server.logs_in(other, "aNNa", accepted());
+}
+
+/// A format that describes itself, and gives back as bytes what was written as such.
+fn from_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    T::deserialize(BytesDeserializer::<serde::de::value::Error>::new(bytes)).ok()
+}
+
+#[test]
+fn names_and_texts_are_read_from_bytes_too() {
+    let dora: UserName = "dora".parse().unwrap();
+    assert_eq!(from_bytes(b"dora"), Some(dora));
+    for refused in [&b"Dora"[..], b"", b"dor\xff"] {
+        assert_eq!(from_bytes::<UserName>(refused), None, "{refused:?}");
+    }
+    assert_eq!(from_bytes("Grüße".as_bytes()), Some(Text::new("Grüße")));
+    assert_eq!(from_bytes::<Text>(b"\xff"), None);
 }

@@ -15,7 +15,7 @@ use crate::errands::bell::Knock;
 use crate::outbox::Outbox;
 
 /// One transport stream and what is on its way in and out. There may be very many, nearly all of them idle: what is rare
-/// is kept elsewhere or behind a pointer, and a test holds its size.
+/// is kept elsewhere or behind a pointer, and the build holds its size.
 pub(crate) struct Connection<S> {
     pub(crate) session: SessionId,
     pub(crate) stream: S,
@@ -28,7 +28,7 @@ pub(crate) struct Connection<S> {
     pub(crate) outbox: Outbox,
     /// Whether the connection is on the list of those to be flushed.
     pub(crate) is_dirty: bool,
-    /// Whether the transport took no more at the last flush; its task waits until it does.
+    /// Whether the transport took no more at the last flush; it is visited when it does.
     pub(crate) is_blocked: bool,
     /// Whether the outbox was over its limit, so that nothing but the reason for the close is added to it.
     pub(crate) is_overflowed: bool,
@@ -50,8 +50,8 @@ pub(crate) struct Connection<S> {
 }
 
 /// A server holds very many idle connections, each in its slot (the stream, 32 bytes of tokio, is extra) beside what
-/// wakes it. The target is 1,200 resident bytes
-/// for one with all that belongs to it, of which the runtime's own part is 256 and the engine's about 350.
+/// wakes it. The target is 1,200 resident bytes for one with all that belongs to it, of which the runtime's own part is
+/// 256 and the engine's about 350.
 #[cfg(target_pointer_width = "64")]
 const _: () = {
     assert!(size_of::<Slot<()>>() <= 192, "an idle connection has grown");

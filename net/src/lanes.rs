@@ -19,8 +19,9 @@
 //! input and its handling, however many connections have packets ready.
 //!
 //! Not promised is when a *socket* is looked at. tokio asks the system for readiness when no task is ready, and one task
-//! visits all connections: it pauses after every 64 visits, so that a connect or an answer is seen then. Scheduled
-//! futures of the user lane have their turn in the same pauses.
+//! visits all connections: it pauses after every 64 visits, and before whoever was woken meanwhile, so that a connect or
+//! an answer is seen then. What goes to Redis is written in the same pauses, and scheduled futures of the user lane have
+//! their turn.
 //!
 //! Housekeeping is in the background lane: it goes one small step at a time, and only when no other lane has anything
 //! waiting.

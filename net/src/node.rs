@@ -155,7 +155,7 @@ impl<S: Stream> Node<S> {
     }
 }
 
-/// Ends errands and connections with the node, also if nobody awaits its end: the tasks of connections would keep the
+/// Ends errands and connections with the node, also if nobody awaits its end: its tasks would keep the
 /// hub, and with it the listeners and clients that nobody answers.
 struct GiveUp<S: Stream>(Rc<RefCell<Hub<S>>>);
 

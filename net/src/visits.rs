@@ -4,7 +4,7 @@
 //! time for every wake.
 
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use lobbyd_core::id::SessionId;
 
@@ -28,6 +28,7 @@ impl Visits {
     /// Begins the next round with all who were woken.
     pub(crate) fn begin_round(&mut self) {
         debug_assert!(self.is_round_over(), "who was not visited would be forgotten");
+        self.forget_task();
         self.round.clear();
         self.visited = 0;
         self.bell.take_woken(&mut self.round);
@@ -40,13 +41,21 @@ impl Visits {
         Some(*session)
     }
 
-    /// Has this task woken as soon as somebody is, which may have been during the round.
-    pub(crate) fn wait(&self, waker: &Waker) {
+    /// Ready if somebody was woken during the round; else has the task woken as soon as somebody is.
+    pub(crate) fn poll_woken(&self, context: &Context<'_>) -> Poll<()> {
         // In this order: who is woken in between finds the task.
-        self.bell.remember(waker);
+        self.bell.remember(context.waker());
         if self.bell.is_rung() {
-            waker.wake_by_ref();
+            self.forget_task();
+            return Poll::Ready(());
         }
+        Poll::Pending
+    }
+
+    /// Nobody wakes the task while it runs: it would have its next turn at once, without the pause that it makes by
+    /// itself.
+    fn forget_task(&self) {
+        self.bell.remember(Waker::noop());
     }
 
     /// Whether everybody in this round was visited.

@@ -33,8 +33,8 @@ impl Scheduled {
 }
 
 impl<S: Stream> Hub<S> {
-    /// Begins to run a future: in the system lane as an errand, in the user lane when the connections
-    /// that were ready have had their turn, in the background lane only while no other lane has anything waiting.
+    /// Begins to run a future: in the system lane as an errand, in the user lane between the visits of connections, in
+    /// the background lane only while no other lane has anything waiting.
     pub(super) fn schedule(&mut self, lane: Lane, work: Work) {
         let scheduled = self.scheduled.clone();
         scheduled.count(lane, |stats| stats.running += 1);

@@ -199,11 +199,43 @@ async fn whoever_is_woken_while_many_are_visited_is_visited_again() {
     let mut hub = hub.borrow_mut();
     assert!(hub.poll_visits(&context).is_ready(), "there are more than are visited at a time");
     hub.connections.get_mut(crowd[0]).unwrap().wake();
-    while hub.poll_visits(&context).is_ready() {}
-    assert_eq!(sleeper.0.load(Ordering::Relaxed), 1, "the task knows that somebody waits");
+    assert!(hub.poll_visits(&context).is_ready(), "there is a pause before the next round, too");
     let before = sent.get();
     while hub.poll_visits(&context).is_ready() {}
     assert!(sent.get() > before, "who waited was visited");
+    // A task that is woken while it runs has its next turn without the pause.
+    assert_eq!(sleeper.0.load(Ordering::Relaxed), 0, "nobody wakes the task while it has something to do");
+    hub.connections.get_mut(crowd[1]).unwrap().wake();
+    assert_eq!(sleeper.0.load(Ordering::Relaxed), 1, "whoever is woken later wakes the task");
+}
+
+#[tokio::test]
+async fn what_is_said_is_flushed_also_when_the_last_of_the_round_has_gone() {
+    let (hub, sent) = (hub(Config::default()), Rc::default());
+    let [talker, leaver] = [accept(&hub, &sent), accept(&hub, &sent)];
+    let sleeper = Arc::new(Sleeper::default());
+    let waker = Waker::from(Arc::clone(&sleeper));
+    let mut hub = hub.borrow_mut();
+    let context = Context::from_waker(Waker::noop());
+    while hub.poll_visits(&context).is_ready() {}
+    hub.poll_flush(&Context::from_waker(&waker));
+    [talker, leaver].iter().for_each(|session| hub.connections.get_mut(*session).unwrap().wake());
+    hub.set_phase(leaver, Phase::Broken(CloseReason::Disconnected));
+    hub.remove(leaver);
+    let _ = hub.poll_visits(&context);
+    assert_eq!(sleeper.0.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn ping_of_a_connection_that_has_gone_is_forgotten() {
+    let (hub, sent) = (hub(Config::default()), Rc::default());
+    let session = accept(&hub, &sent);
+    let mut hub = hub.borrow_mut();
+    hub.send(session, &ServerPacket::Ping { nonce: 1 });
+    assert_eq!(hub.pings.len(), 1);
+    hub.set_phase(session, Phase::Broken(CloseReason::Disconnected));
+    hub.remove(session);
+    assert!(hub.pings.is_empty());
 }
 
 #[tokio::test]
@@ -220,6 +252,6 @@ async fn flusher_waits_until_everybody_who_was_ready_had_a_turn() {
     crowd.iter().for_each(|session| hub.connections.get_mut(*session).unwrap().wake());
     assert!(hub.poll_visits(&context).is_ready());
     assert_eq!(sleeper.0.load(Ordering::Relaxed), 0);
-    assert!(hub.poll_visits(&context).is_pending());
+    assert!(hub.poll_visits(&context).is_ready(), "whoever is closed is visited again");
     assert_eq!(sleeper.0.load(Ordering::Relaxed), 1);
 }

@@ -12,28 +12,28 @@ use super::Hub;
 use crate::connection::{End, Phase};
 use crate::transport::Stream;
 
-/// The most visits before the runtime looks at its sockets and timers again.
+/// The most visits before the runtime looks at its sockets and timers again; it also does between two rounds.
 pub(super) const VISITS_AT_A_TIME: u32 = 64;
 /// How long a closed session may take to receive its last packets (DESIGN section 4).
 const LINGER: Duration = Duration::from_secs(1);
 
 impl<S: Stream> Hub<S> {
-    /// Visits connections that were woken; ready when there are more than are visited at a time. What they give rise to
-    /// is flushed when all who were ready together have had their turn.
+    /// Visits connections that were woken; ready when there is a pause to be made before others are visited. What they
+    /// give rise to is flushed when all who were ready together have had their turn.
     pub(crate) fn poll_visits(&mut self, context: &Context<'_>) -> Poll<()> {
         if self.visits.is_round_over() {
             self.visits.begin_round();
         }
         for _ in 0..VISITS_AT_A_TIME {
-            let Some(session) = self.visits.next() else {
-                // The last one's turn has done this, unless it was gone.
-                self.call_flusher();
-                self.visits.wait(context.waker());
-                return Poll::Pending;
-            };
+            let Some(session) = self.visits.next() else { break };
             self.visit(session);
         }
-        Poll::Ready(())
+        if !self.visits.is_round_over() {
+            return Poll::Ready(());
+        }
+        // The last one's turn has done this, unless it was closing or gone.
+        self.call_flusher();
+        self.visits.poll_woken(context)
     }
 
     fn visit(&mut self, session: SessionId) {

@@ -148,7 +148,7 @@ impl<S: Stream> Hub<S> {
             Ok(Flushed::All) => connection.is_blocked = false,
             Ok(Flushed::Blocked) => {
                 connection.is_blocked = true;
-                // Its task waits for the transport to take more.
+                // The visit waits for the transport to take more.
                 connection.wake();
             }
             Err(error) => self.break_connection(session, &error),

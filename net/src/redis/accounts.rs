@@ -180,7 +180,10 @@ fn read_administrator(bytes: Option<Zeroizing<Vec<u8>>>, key: &str) -> bool {
 /// Whether both are the same and not empty. Takes the same time for any two tokens of the same length: how long a token
 /// is, is no secret, and is the same for all tokens of a service.
 fn tokens_match(stored: &[u8], secret: &[u8]) -> bool {
-    !stored.is_empty() && bool::from(stored.ct_eq(secret))
+    let is_known = !stored.is_empty();
+    // Whoever is unknown takes as long as a wrong token.
+    let against = if is_known { stored } else { secret };
+    is_known & bool::from(against.ct_eq(secret))
 }
 
 #[cfg(test)]
