@@ -12,6 +12,7 @@ mod disconnect;
 mod drain;
 mod duplicate_login;
 mod extension;
+mod extension_snapshot;
 mod flood;
 mod heartbeat;
 mod kick;
