@@ -14,6 +14,7 @@ mod disconnect;
 mod drain;
 mod duplicate_login;
 mod extension;
+mod extension_snapshot;
 mod flood;
 mod heartbeat;
 mod kick;

@@ -16,12 +16,12 @@ use crate::support::packets::*;
 use crate::support::puppet::{PUPPET, Puppet, puppet};
 use crate::support::*;
 
-fn server() -> Server {
+pub(crate) fn server() -> Server {
     Server::with_extensions(|_| {}, puppet)
 }
 
 /// A puppet that was told of nobody's coming yet.
-fn user(server: &mut Server, index: u32, user: &str) -> SessionId {
+pub(crate) fn user(server: &mut Server, index: u32, user: &str) -> SessionId {
     let session = server.user(index, user);
     server.says(session, command(900, PUPPET, "heard"));
     server.take_events();
@@ -32,19 +32,19 @@ fn failed(reason: &str) -> Event {
     Event::Failed(PUPPET.parse().expect("a good name"), reason.to_owned(), false)
 }
 
-fn called(ticket: u64, service: &str, request: &str) -> Event {
+pub(crate) fn called(ticket: u64, service: &str, request: &str) -> Event {
     Event::Call(CallTicket(ticket), service.parse().expect("a good name"), request.into())
 }
 
 /// The puppet is told to do `script`, and does and answers this.
 #[track_caller]
-fn does<const N: usize>(server: &mut Server, session: SessionId, script: &str, expected: [Event; N]) {
+pub(crate) fn does<const N: usize>(server: &mut Server, session: SessionId, script: &str, expected: [Event; N]) {
     server.says(session, command(1, PUPPET, script));
     server.does(expected);
 }
 
 #[track_caller]
-fn replies(server: &mut Server, session: SessionId, script: &str, data: &str) {
+pub(crate) fn replies(server: &mut Server, session: SessionId, script: &str, data: &str) {
     does(server, session, script, [send(session, command_done(1, PUPPET, data))]);
 }
 
@@ -286,35 +286,6 @@ fn every_extension_hears_what_happens() {
 }
 
 #[test]
-fn extensions_that_do_not_fit_are_refused() {
-    let mut server = server();
-    let a = user(&mut server, 0, "dora");
-    does(&mut server, a, "call store;deadline 1 500;deadline 2 500;keep", [called(1, "store", "")]);
-    let stored = serde_json::to_value(server.engine().snapshot()).unwrap();
-    let is_refused = |reason: &'static str, pointer: &str, value: serde_json::Value| {
-        let mut stored = stored.clone();
-        *stored.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is not there")) = value;
-        let snapshot: Snapshot = serde_json::from_value(stored).unwrap();
-        let error = Engine::restore_with_extensions(snapshot, puppet()).unwrap_err();
-        assert_eq!(error, RestoreError::Inconsistent(reason));
-    };
-    let at = |rest: &str| format!("/engine/extensions/{rest}");
-    is_refused("a disabled extension has deadlines", &at("slots/0/is_disabled"), true.into());
-    let reason = "an extension has more deadlines than allowed";
-    is_refused(reason, "/engine/config/extension_deadlines_max", 1.into());
-    let reason = "something waits for an extension that is not there";
-    is_refused(reason, &at("waiting/0/1/place"), 1.into());
-    is_refused(reason, &at("calls/0/1/caller/Extension"), 1.into());
-    is_refused("a command waits for another's extension", &at("waiting/0/1/name"), "pupp".into());
-    is_refused("more commands wait than allowed", "/engine/config/commands_waiting_max", 0.into());
-    let reason = "more service calls are under way than allowed";
-    is_refused(reason, "/engine/config/service_calls_max", 0.into());
-    is_refused("a number is used twice for an extension", &at("calls/0/0"), 2.into());
-    is_refused("a number was never issued to an extension", &at("last_serial"), 1.into());
-    is_refused("a number was never issued to an extension", &at("calls/0/0"), 0.into());
-}
-
-#[test]
 fn service_replies_once_and_stale_replies_are_dropped() {
     let mut server = server();
     let a = user(&mut server, 0, "dora");
@@ -503,47 +474,6 @@ fn snapshot_goes_on_only_with_the_same_extensions() {
     let restored = Engine::restore_with_extensions(snapshot, puppet()).unwrap();
     assert_eq!(restored, restore(puppet()).unwrap());
     assert_ne!(restored.digest(), server.engine().digest());
-}
-
-#[test]
-fn stored_state_can_be_copied_and_shown() {
-    let mut server = server();
-    let a = user(&mut server, 0, "dora");
-    replies(&mut server, a, "count", "1");
-    let stored = serde_json::to_string(&server.engine().snapshot()).unwrap();
-    let snapshot: Snapshot = serde_json::from_str(&stored).unwrap();
-    assert_eq!(
-        format!("{snapshot:?}"),
-        format!("{:?}", server.engine().snapshot()),
-        "stored or not, it shows the same"
-    );
-    let restored = Engine::restore_with_extensions(snapshot.clone(), puppet()).unwrap();
-    assert_eq!(restored, *server.engine());
-}
-
-#[test]
-fn waiting_commands_that_do_not_fit_are_refused() {
-    let mut server = server();
-    let a = user(&mut server, 0, "dora");
-    server.guest(1);
-    for _ in 0..2 {
-        server.says(a, command(7, PUPPET, "keep"));
-        server.does_nothing();
-    }
-    let stored = serde_json::to_value(server.engine().snapshot()).unwrap();
-    let refusal = |pointer: &str, value: u32| {
-        let mut stored = stored.clone();
-        *stored.pointer_mut(pointer).unwrap() = value.into();
-        let snapshot: Snapshot = serde_json::from_value(stored).unwrap();
-        Engine::restore_with_extensions(snapshot, puppet()).unwrap_err()
-    };
-    let reason = "a command waits of nobody who is online";
-    // The last one in the order of sessions, so that the order still holds.
-    assert_eq!(refusal("/engine/extensions/waiting/1/0/session/index", 1), RestoreError::Inconsistent(reason));
-    assert_eq!(refusal("/engine/extensions/waiting/1/0/session/index", 2), RestoreError::Inconsistent(reason));
-    let reason = "more commands of a session wait than allowed";
-    let setting = "/engine/config/commands_waiting_per_session_max";
-    assert_eq!(refusal(setting, 1), RestoreError::Inconsistent(reason));
 }
 
 #[test]

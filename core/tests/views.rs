@@ -54,9 +54,9 @@ fn shows() -> Handlers {
         let (now, name) = (context.now().as_nanos(), context.config().server_name.clone());
         format!("{now} {name} {online:?} {} {}", command.name, command.timestamp)
     });
-    handlers.register("room", room).unwrap();
-    handlers.register("server", server).unwrap();
-    handlers.register("user", user).unwrap();
+    handlers.register("room", room).expect("the name is good and free");
+    handlers.register("server", server).expect("the name is good and free");
+    handlers.register("user", user).expect("the name is good and free");
     handlers
 }
 
@@ -108,7 +108,7 @@ fn random_number_stays_below_its_limit_and_reaches_all_of_it() {
             let limit = std::str::from_utf8(command.parameters).expect("text").parse().expect("a number");
             context.random_below(limit).to_string()
         });
-        handlers.register("dice", dice).unwrap();
+        handlers.register("dice", dice).expect("the name is good and free");
         handlers
     }
     let mut server = Server::with_extensions(|_| {}, dice);
@@ -152,7 +152,7 @@ impl CommandHandler for Teller {
 fn one_session_is_told_something() {
     fn teller() -> Handlers {
         let mut handlers = Handlers::new();
-        handlers.register("tell", Teller).unwrap();
+        handlers.register("tell", Teller).expect("the name is good and free");
         handlers
     }
     let mut server = Server::with_extensions(|_| {}, teller);
@@ -184,7 +184,7 @@ impl CommandHandler for Careless {
 
 fn careless() -> Handlers {
     let mut handlers = Handlers::new();
-    handlers.register("careless", Careless).unwrap();
+    handlers.register("careless", Careless).expect("the name is good and free");
     handlers
 }
 

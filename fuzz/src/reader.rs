@@ -59,7 +59,18 @@ impl<'a> Reader<'a> {
 
     /// A length of one byte, and as many bytes, if they are there.
     pub(crate) fn bytes(&mut self) -> &'a [u8] {
-        let length = usize::from(self.byte()).min(self.rest.len());
+        let length = self.byte();
+        self.take(length)
+    }
+
+    /// The same, of fewer than `count` bytes.
+    pub(crate) fn few_bytes(&mut self, count: u8) -> &'a [u8] {
+        let length = self.below(count);
+        self.take(length)
+    }
+
+    fn take(&mut self, length: u8) -> &'a [u8] {
+        let length = usize::from(length).min(self.rest.len());
         let (bytes, rest) = self.rest.split_at(length);
         self.rest = rest;
         bytes

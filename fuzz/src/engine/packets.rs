@@ -4,6 +4,7 @@ use lobbyd_core::data::RawBytes;
 use lobbyd_core::id::{RequestId, RoomNumber, UserId};
 use lobbyd_core::packet::{ClientPacket, PROTOCOL_VERSION, Sealed};
 use lobbyd_core::text::RawText;
+use lobbyd_sim::puppet::deed;
 
 use super::USERS;
 use crate::reader::Reader;
@@ -38,7 +39,7 @@ pub(super) fn packet<'a>(reader: &mut Reader<'a>, last_login: u64) -> ClientPack
         226..=230 | 246..=255 => ClientPacket::CustomCommand {
             request,
             command_type: reader.choose(&COMMANDS).into(),
-            parameters: RawBytes(reader.bytes()),
+            parameters: RawBytes(deeds(reader)),
             timestamp: reader.long_number(),
         },
         231..=245 => ClientPacket::KickRequest {
@@ -47,6 +48,23 @@ pub(super) fn packet<'a>(reader: &mut Reader<'a>, last_login: u64) -> ClientPack
             user: UserId(last_login.wrapping_sub(u64::from(reader.below(5)))),
             ban: reader.flag(),
         },
+    }
+}
+
+/// What the extension is to do: something usual, or anything. Of many deeds one fails nearly always, and then none is done.
+fn deeds<'a>(reader: &mut Reader<'a>) -> &'a [u8] {
+    const USUAL: [&[u8]; 6] = [
+        &[deed::KEEP],
+        &[deed::CALL, deed::KEEP],
+        &[deed::TELL, 0, deed::TELL_ROOM, 1, deed::RANDOM],
+        &[deed::ANSWER, deed::REPLY, 3],
+        &[deed::DEADLINE, 9, deed::DEADLINE, 18, deed::REPLY, 0],
+        // When the deadline comes, it answers what it has kept, asks the service and sets the deadline anew.
+        &[deed::DEADLINE, 9, deed::KEEP, deed::LATER, deed::ANSWER, deed::CALL, deed::DEADLINE, 13],
+    ];
+    match USUAL.get(usize::from(reader.below(16))) {
+        Some(usual) => usual,
+        None => reader.few_bytes(6),
     }
 }
 

@@ -14,14 +14,21 @@ fn words(actions: &Actions, seen: &mut BTreeSet<String>) {
 fn seeds_and_lives_by_chance_reach_everything() {
     let mut seen = BTreeSet::new();
     let mut random = 1_u64;
-    let mut look = |bytes: &[u8]| {
+    let mut live = |bytes: &[u8], model: Option<fn(&Config) -> Model>| {
         let mut reader = Reader::new(bytes);
-        let mut life = Life::new(&mut reader, Some(Model::new));
+        let mut life = Life::new(&mut reader, model);
         while !reader.is_empty() {
             life.operation(&mut reader);
             words(&life.actions, &mut seen);
         }
         life.end();
+    };
+    let mut look = |bytes: &[u8]| {
+        live(bytes, Some(Model::new));
+        // The same again with an extension.
+        let mut bytes = bytes.to_vec();
+        bytes.first_mut().into_iter().for_each(|first| *first |= 128);
+        live(&bytes, None);
     };
     let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/seeds/engine");
     for seed in std::fs::read_dir(seeds).expect("a folder") {
@@ -46,7 +53,8 @@ fn seeds_and_lives_by_chance_reach_everything() {
                   CapacityInvalid TitleInvalid TextEmpty TextTooLong TextInvalid NotAllowed UserUnknown BansFull \
                   AddressFull ConnectRate VersionUnsupported HelloExpected HelloRepeated FrameEmpty FrameTooLong \
                   PacketUnknown PacketMalformed LoginTimeout LoginAttempts Silent SlowConsumer Superseded \
-                  OperatorClosed Stopped";
+                  OperatorClosed Stopped CustomNotify CallService ExtensionFailed CommandUnknown \
+                  CommandCancelled ExtensionBusy";
     let missed: Vec<_> = wanted.split(' ').filter(|word| !word.is_empty() && !seen.contains(*word)).collect();
     assert!(missed.is_empty(), "never reached: {missed:?}");
 }

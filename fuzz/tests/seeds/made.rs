@@ -192,7 +192,15 @@ fn lives() -> Vec<(String, Vec<u8>)> {
     .concat();
     let (connect, hello, login, denied) = ([30, 3, 0], [45, 3, 0, 0, 0], [45, 3, 26, 0, 3], [171, 0, 5]);
     let wrong: Vec<u8> = [&head[..], &connect, &hello, &login, &denied, &snapshot, &login, &denied].concat();
-    vec![("a room that is full and holds no more bans".to_owned(), banned), ("wrong secrets".to_owned(), wrong)]
+    // The extension keeps two commands of a session and not a third; then the user logs out.
+    let (with_extension, keep, logout) = ([128, 0, 0], [45, 0, 226, 1, 0, 0, 0], [45, 0, 61, 2]);
+    let kept = [&with_extension[..], &arrive(0, 0), &keep, &keep, &snapshot, &keep, &logout].concat();
+    let lives = [
+        ("a room that is full and holds no more bans", banned),
+        ("wrong secrets", wrong),
+        ("an extension that keeps commands", kept),
+    ];
+    lives.map(|(name, life)| (name.to_owned(), life)).into()
 }
 
 /// What a Redis may answer. The first three bytes are the target's choices.
