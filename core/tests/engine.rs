@@ -1,7 +1,5 @@
 //! The engine's behaviour as transcripts: what goes in, exactly what comes out, and nothing besides.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 mod about;
 mod attempts;
 mod chat;
