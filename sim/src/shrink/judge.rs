@@ -56,7 +56,7 @@ enum Demand {
 
 impl<'w> Judge<'w> {
     /// Judges pieces of `whole`, which breaks on a world of `world`'s as `violation` says. Its steps need lines that tell
-    /// them apart: those of what [`print`] writes and [`parse`] reads do.
+    /// them apart: those of what [`print()`] writes and [`parse()`] reads do.
     pub fn new(
         whole: &Scenario,
         violation: &Violation,
