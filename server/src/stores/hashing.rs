@@ -138,6 +138,7 @@ impl Shared {
     }
 
     fn work(&self) {
+        yield_to_the_rest();
         while let Some(job) = self.next() {
             // A panic must not take the thread with it: the job's sender is dropped and so its caller is told.
             let _ = catch_unwind(AssertUnwindSafe(|| job.run(&self.hasher)));
@@ -166,6 +167,21 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under the lock can leave the queue half changed, so a panic there takes nothing away from others.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How much nicer than the rest of the server a thread is that hashes; of 19 at most.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 15;
+
+/// Lowers the priority of the calling thread. A login may wait a moment, chat may not: on a processor that both share,
+/// the I/O thread would else wait for the end of a time slice, some milliseconds, whenever it wakes.
+///
+/// Linux keeps a niceness for each thread (setpriority(2)); elsewhere it is the process's, and nothing is done.
+fn yield_to_the_rest() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::warn!(%error, "the threads that hash passwords have the priority of all others: logins may slow chat");
     }
 }
 
@@ -342,6 +358,16 @@ mod tests {
             drop(release);
             busy.await.unwrap();
         });
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn threads_that_hash_yield_to_all_others() {
+        let own_before = rustix::process::nice(0).unwrap();
+        let pool = pool(1, 4);
+        let of_the_pool = block_on(pool.run(|_| Ok(rustix::process::nice(0).unwrap()))).unwrap();
+        assert_eq!(of_the_pool, (own_before + NICENESS).min(19));
+        assert_eq!(rustix::process::nice(0).unwrap(), own_before, "the thread that made the pool");
     }
 
     #[test]
