@@ -244,7 +244,8 @@ settings! {
 
     /// How passwords are hashed. The defaults are what the OWASP password storage cheat sheet advises for argon2id.
     accounts: AccountSettings {
-        /// Threads that hash passwords; each takes the memory below while it works.
+        /// Threads that hash passwords, on Linux with a lower priority than all others; each takes the memory below while
+        /// it works.
         hash_threads: u32 = 1, 1..=64;
         /// The most logins waiting for a hash; further ones are told to try again.
         hash_queue_max: u32 = 256, 1..=65_536;
