@@ -82,3 +82,11 @@ fn node_chat(bencher: Bencher<'_, '_>, messages: u32) {
     let house = House::new(500, 10);
     bencher.counter(ItemsCount::new(500 * messages * 10)).bench_local(|| house.chat(500, messages));
 }
+
+/// The same in one room of 1,000, where 10 speak: what an outbox takes to hold one more frame and to be emptied, with
+/// next to nothing of reading, engine and encoding. Items are deliveries.
+#[divan::bench(args = [1, 8])]
+fn node_chat_in_one_room(bencher: Bencher<'_, '_>, messages: u32) {
+    let house = House::new(1_000, 1_000);
+    bencher.counter(ItemsCount::new(10 * messages * 1_000)).bench_local(|| house.chat(10, messages));
+}

@@ -69,12 +69,22 @@ impl House {
 
     /// So many clients say so many messages each, all at once. Says how many frames that gave.
     pub(crate) fn chat(&self, speakers: u32, messages: u32) -> u64 {
+        self.say(&self.words(speakers, messages), messages)
+    }
+
+    /// What so many clients send to say so many messages each.
+    pub(crate) fn words(&self, speakers: u32, messages: u32) -> Vec<Vec<u8>> {
+        (0..speakers).map(|index| chat_frame(1_000, self.room(index)).repeat(messages as usize)).collect()
+    }
+
+    /// The first clients send these words, of so many messages each, all at once. Says how many frames that gave.
+    pub(crate) fn say(&self, words: &[Vec<u8>], messages: u32) -> u64 {
         let before = self.frames.get();
         self.runtime.block_on(async {
-            for (index, client) in (0..).zip(&self.clients[..speakers as usize]) {
-                client.say(&chat_frame(1_000, self.room(index)).repeat(messages as usize));
+            for (client, words) in self.clients.iter().zip(words) {
+                client.say(words);
             }
-            let after = before + u64::from(speakers) * u64::from(messages) * u64::from(self.room_members);
+            let after = before + words.len() as u64 * u64::from(messages) * u64::from(self.room_members);
             while self.frames.get() < after {
                 yield_now().await;
             }
@@ -105,17 +115,19 @@ impl House {
             let name = format!("b{index}");
             client.ask(&packet(self.room(index), &name));
         }
-        self.runtime.block_on(self.wait_until_quiet());
+        self.wait_until_quiet();
     }
 
     /// Until nobody has said anything for some rounds of the runtime.
-    async fn wait_until_quiet(&self) {
-        let mut quiet = 0;
-        while quiet < 100 {
-            let before = self.frames.get();
-            yield_now().await;
-            quiet = if self.frames.get() == before { quiet + 1 } else { 0 };
-        }
+    pub(crate) fn wait_until_quiet(&self) {
+        self.runtime.block_on(async {
+            let mut quiet = 0;
+            while quiet < 100 {
+                let before = self.frames.get();
+                yield_now().await;
+                quiet = if self.frames.get() == before { quiet + 1 } else { 0 };
+            }
+        });
     }
 
     fn room(&self, index: u32) -> RoomNumber {
