@@ -1,5 +1,6 @@
 //! Bytes and texts as they are stored: in formats for people readable, in others as bytes, and what is shown of them.
 
+use bytes::Bytes;
 use lobbyd_core::command::CommandName;
 use lobbyd_core::data::{Data, RawBytes};
 use lobbyd_core::id::{CallTicket, SessionId, Ticket};
@@ -124,4 +125,15 @@ fn refusal_to_read_says_what_was_expected() {
     assert_eq!(refusal::<UserName>(), "invalid type: boolean `true`, expected a user name in lower case");
     assert_eq!(refusal::<Text>(), "invalid type: boolean `true`, expected a string");
     assert_eq!(refusal::<List<u32>>(), "invalid type: boolean `true`, expected a list");
+}
+
+#[test]
+fn data_is_the_bytes_that_it_was_made_of() {
+    for data in [Data::from(Bytes::from_static(b"a\xff")), Data::from(b"a\xff".to_vec()), Data::new(b"a\xff")] {
+        assert_eq!(data.as_bytes(), b"a\xff");
+    }
+    assert_eq!(Data::from("text").as_bytes(), b"text");
+    let bytes = Bytes::from(vec![1; 100]);
+    let data = Data::from(bytes.clone());
+    assert_eq!(data.as_bytes().as_ptr(), bytes.as_ptr(), "they are not copied");
 }
