@@ -61,7 +61,7 @@ pub struct LaneReport {
     /// whole packet left. Background: 1 if there is housekeeping to do.
     pub waiting: u64,
     /// The most that ever waited at once. System: as seen when turns begin, errands before they run and inputs after.
-    /// Background: not measured, as there is at most one step.
+    /// Background: not measured, as there is at most one step. With several I/O threads, the sum of theirs.
     pub peak: u64,
     /// What was done since the start.
     pub handled: u64,
@@ -71,6 +71,15 @@ pub struct LaneReport {
 }
 
 impl LaneReport {
+    /// Adds the same lane of another thread.
+    fn add(&mut self, other: Self) {
+        let Self { waiting, peak, handled, deferred } = other;
+        self.waiting += waiting;
+        self.peak += peak;
+        self.handled += handled;
+        self.deferred += deferred;
+    }
+
     /// Notes that one more waits.
     pub(crate) fn add_waiting(&mut self) {
         self.waiting += 1;
@@ -91,6 +100,14 @@ pub struct LanesReport {
 }
 
 impl LanesReport {
+    /// Adds the lanes of another thread.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { system, user, background } = other;
+        self.system.add(system);
+        self.user.add(user);
+        self.background.add(background);
+    }
+
     /// How one of them stands.
     #[must_use]
     pub const fn of(&self, lane: Lane) -> LaneReport {

@@ -42,3 +42,16 @@ pub struct Traffic {
     /// Bytes sent.
     pub bytes_out: u64,
 }
+
+impl Traffic {
+    /// Adds what went through another thread.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { accepted, turned_away, packets_in, packets_out, bytes_in, bytes_out } = other;
+        self.accepted += accepted;
+        self.turned_away += turned_away;
+        self.packets_in += packets_in;
+        self.packets_out += packets_out;
+        self.bytes_in += bytes_in;
+        self.bytes_out += bytes_out;
+    }
+}

@@ -31,7 +31,7 @@ impl<S: Stream> Hub<S> {
         if !self.visits.is_round_over() {
             return Poll::Ready(());
         }
-        // The last one's turn has done this, unless it was closing or gone.
+        // The last one's turn has done this, unless it had none.
         self.call_flusher();
         self.visits.poll_woken(context)
     }
@@ -46,6 +46,18 @@ impl<S: Stream> Hub<S> {
         let mut context = Context::from_waker(&waker);
         if !is_open || self.poll_open(&mut context, session).is_ready() {
             self.visit_closing(&mut context, session);
+        }
+        // The stream may have broken.
+        self.take_own_turn();
+    }
+
+    /// Reads, steps and answers; ready when the session is over.
+    fn poll_open(&mut self, context: &mut Context<'_>, session: SessionId) -> Poll<()> {
+        // Before it is read: what waits is older than what it has to say.
+        self.take_system_turn();
+        match self.poll_session(context, session) {
+            Poll::Pending if self.is_open(session) => Poll::Pending,
+            Poll::Pending | Poll::Ready(()) => Poll::Ready(()),
         }
     }
 

@@ -1,0 +1,227 @@
+//! What the I/O threads of a node share: the engine, which one of them holds at a time, and a mailbox for each.
+//!
+//! A thread *takes the helm* to step the engine and lets go of it at the end of its turn. What a turn has decided about
+//! other threads' connections is in their mailboxes before it lets go, and who takes the helm reads its own mail
+//! first. So whatever a client is sent, from whichever thread, comes in the order in which the engine said it.
+
+use std::sync::PoisonError;
+use std::task::Waker;
+use std::time::Duration;
+
+use lobbyd_core::Engine;
+use lobbyd_core::action::Actions;
+use lobbyd_core::id::SessionId;
+use lobbyd_core::time::Instant;
+
+use crate::extension::figures::ExtensionFigures;
+use crate::extension::middleware::Chain;
+use crate::mailbox::Mailbox;
+use crate::parcel::{Outgoing, Parcel};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, TryLockError};
+
+/// The thread that accepts, and sees to what is no connection's affair.
+pub(crate) const HOME: usize = 0;
+
+/// What all threads of a node share.
+pub(crate) struct Commons {
+    helm: Mutex<Helm>,
+    desks: Vec<Desk>,
+    started_at: tokio::time::Instant,
+    /// Who waits for the end of the last connection.
+    finish: Mutex<Option<Waker>>,
+}
+
+/// The engine, and what only its holder touches.
+pub(crate) struct Helm {
+    pub(crate) engine: Engine,
+    /// What every packet passes on its way to the engine.
+    pub(crate) chain: Chain,
+    /// What the engine has to say about the present input.
+    pub(crate) actions: Actions,
+    /// What is counted of the engine's handlers.
+    pub(crate) extension_figures: ExtensionFigures,
+    /// What this turn has decided for other threads.
+    pub(crate) outgoing: Outgoing,
+    /// When the present turn began, or the last one; never goes back.
+    pub(crate) now: Instant,
+    /// When the timer's task will come by itself.
+    pub(crate) timer_at: Option<Instant>,
+    pub(crate) timer: Option<Waker>,
+}
+
+/// What others see of a thread.
+#[derive(Default)]
+pub(crate) struct Desk {
+    pub(crate) mailbox: Mailbox<Parcel>,
+    /// Its connections, with those that are on their way to it.
+    connections: AtomicUsize,
+}
+
+/// How often a thread had to wait for the engine, and how long in all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Waits {
+    pub(crate) count: u64,
+    pub(crate) total: Duration,
+}
+
+impl Commons {
+    pub(crate) fn new(engine: Engine, chain: Chain, extension_figures: ExtensionFigures, threads: usize) -> Self {
+        let helm = Helm {
+            engine,
+            chain,
+            actions: Actions::new(),
+            extension_figures,
+            outgoing: Outgoing::new(threads),
+            now: Instant::ZERO,
+            timer_at: None,
+            timer: None,
+        };
+        Self {
+            helm: Mutex::new(helm),
+            desks: (0..threads).map(|_| Desk::default()).collect(),
+            started_at: tokio::time::Instant::now(),
+            finish: Mutex::new(None),
+        }
+    }
+
+    /// Takes the helm, and counts the wait for whoever has it.
+    ///
+    /// # Panics
+    /// If a thread has panicked with the helm in its hand: the engine may be half changed, and must not go on.
+    pub(crate) fn take_helm(&self, waits: &mut Waits) -> MutexGuard<'_, Helm> {
+        const BROKEN: &str = "the engine broke down on another thread, and nothing goes on without it";
+        match self.helm.try_lock() {
+            Ok(helm) => helm,
+            Err(TryLockError::Poisoned(_)) => panic!("{BROKEN}"),
+            Err(TryLockError::WouldBlock) => {
+                // Not tokio's clock: this is about the machine, also in simulated time.
+                let since = std::time::Instant::now();
+                let helm = self.helm.lock().expect(BROKEN);
+                waits.count += 1;
+                waits.total += since.elapsed();
+                helm
+            }
+        }
+    }
+
+    /// How many threads there are.
+    pub(crate) fn threads(&self) -> usize {
+        self.desks.len()
+    }
+
+    pub(crate) fn desk(&self, thread: usize) -> &Desk {
+        &self.desks[thread]
+    }
+
+    /// The thread with the fewest connections.
+    pub(crate) fn least_busy(&self) -> usize {
+        let connections = |thread: &usize| self.desks[*thread].connections();
+        (0..self.threads()).min_by_key(connections).unwrap_or(HOME)
+    }
+
+    /// How many connections there are on all threads.
+    pub(crate) fn connections(&self) -> usize {
+        self.desks.iter().map(Desk::connections).sum()
+    }
+
+    pub(crate) fn started_at(&self) -> tokio::time::Instant {
+        self.started_at
+    }
+
+    /// The engine's time, now.
+    pub(crate) fn now(&self) -> Instant {
+        let elapsed = self.started_at.elapsed().as_nanos();
+        Instant::from_nanos(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+
+    /// Has this task woken when what it waits for at the end may have come: it looks after this.
+    pub(crate) fn remember_finish(&self, waker: &Waker) {
+        let old = self.finish.lock().unwrap_or_else(PoisonError::into_inner).replace(waker.clone());
+        drop(old);
+    }
+
+    /// Wakes whoever waits for the end.
+    pub(crate) fn call_finish(&self) {
+        let finish = self.finish.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(finish) = finish {
+            finish.wake();
+        }
+    }
+}
+
+impl Desk {
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Acquire)
+    }
+
+    /// One more is on its way to the thread.
+    pub(crate) fn add_connection(&self) {
+        self.connections.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// One has gone.
+    pub(crate) fn remove_connection(&self) {
+        self.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Which sessions belong to which thread: its number is in the last bits of their slots. Threads are counted up to a
+/// power of two for that, so that it costs a mask and a shift, and with one thread nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) thread: usize,
+    bits: u32,
+}
+
+impl Place {
+    pub(crate) fn new(thread: usize, threads: usize) -> Self {
+        Self { thread, bits: threads.next_power_of_two().trailing_zeros() }
+    }
+
+    /// The thread of that session.
+    #[inline]
+    pub(crate) fn thread_of(self, session: SessionId) -> usize {
+        self.thread_of_slot(session.index)
+    }
+
+    /// The thread of what is called so.
+    #[inline]
+    pub(crate) fn thread_of_slot(self, index: u32) -> usize {
+        (index & ((1 << self.bits) - 1)) as usize
+    }
+
+    /// Which of its thread's slots that is.
+    #[inline]
+    pub(crate) fn slot(self, index: u32) -> usize {
+        (index >> self.bits) as usize
+    }
+
+    /// What that slot of this thread is called.
+    pub(crate) fn index(self, slot: u32) -> Option<u32> {
+        let index = slot.checked_mul(1 << self.bits)?;
+        Some(index | u32::try_from(self.thread).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_of_all_threads_are_different_and_lead_back() {
+        for threads in 1..=9 {
+            let mut seen = std::collections::BTreeSet::new();
+            for thread in 0..threads {
+                let place = Place::new(thread, threads);
+                for slot in 0..20 {
+                    let index = place.index(slot).expect("there are enough");
+                    assert!(seen.insert(index));
+                    let session = SessionId { index, generation: 0 };
+                    assert_eq!((place.thread_of(session), place.slot(index)), (thread, slot as usize));
+                }
+            }
+        }
+        let last = Place::new(0, 1).index(u32::MAX);
+        assert_eq!((last, Place::new(0, 2).index(1 << 31)), (Some(u32::MAX), None));
+    }
+}
