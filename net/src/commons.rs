@@ -44,6 +44,8 @@ pub(crate) struct Helm {
     pub(crate) outgoing: Outgoing,
     /// When the present turn began, or the last one; never goes back.
     pub(crate) now: Instant,
+    /// A longer time without a turn may have been a stall: the heartbeat interval.
+    pub(crate) pause_max_ns: u64,
     /// When the timer's task will come by itself.
     pub(crate) timer_at: Option<Instant>,
     pub(crate) timer: Option<Waker>,
@@ -66,6 +68,7 @@ pub(crate) struct Waits {
 
 impl Commons {
     pub(crate) fn new(engine: Engine, chain: Chain, extension_figures: ExtensionFigures, threads: usize) -> Self {
+        let pause_max_ns = u64::try_from(engine.config().heartbeat_interval.as_nanos()).unwrap_or(u64::MAX);
         let helm = Helm {
             engine,
             chain,
@@ -73,6 +76,7 @@ impl Commons {
             extension_figures,
             outgoing: Outgoing::new(threads),
             now: Instant::ZERO,
+            pause_max_ns,
             timer_at: None,
             timer: None,
         };

@@ -50,7 +50,10 @@ const STALL_MIN: Duration = Duration::from_millis(250);
 
 /// The connections of a thread, and what carries bytes between them and the engine.
 pub(crate) struct Hub<S> {
-    #[expect(clippy::redundant_allocation, reason = "every turn holds it, and must not count that where all threads do")]
+    #[expect(
+        clippy::redundant_allocation,
+        reason = "every turn holds it, and must not count that where all threads do"
+    )]
     commons: Rc<Arc<Commons>>,
     place: Place,
     /// Present on the first thread.
@@ -252,7 +255,10 @@ impl<S: Stream> Hub<S> {
     }
 
     fn run_system(&mut self, helm: &mut Helm) {
-        while let Some(work) = self.system.next() {
+        // Nearly every turn finds nothing.
+        while self.system.has_work()
+            && let Some(work) = self.system.next()
+        {
             match work {
                 SystemWork::Input(input) => {
                     if let Input::LoginVerdict { ticket, .. } = input {
@@ -339,13 +345,13 @@ impl<S: Stream> Hub<S> {
 /// How long the process stood still: more than a heartbeat interval has passed since the last turn, although a
 /// deadline called for a turn in between, and it is late by more than a busy machine explains.
 fn stall(helm: &Helm, now: Instant) -> Option<Duration> {
-    let interval = helm.engine.config().heartbeat_interval;
-    let gap = now.saturating_since(helm.now);
-    if gap <= interval {
+    // Every turn asks: this much of it is cheap.
+    if now.as_nanos() - helm.now.as_nanos() <= helm.pause_max_ns {
         return None;
     }
     let late = now.saturating_since(helm.engine.poll_timeout()?);
-    (late > STALL_MIN.max(interval / 8)).then_some(gap)
+    let interval = helm.engine.config().heartbeat_interval;
+    (late > STALL_MIN.max(interval / 8)).then_some(now.saturating_since(helm.now))
 }
 
 fn remember(place: &mut Option<Waker>, context: &Context<'_>) {
