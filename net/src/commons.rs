@@ -1,12 +1,10 @@
 //! What the I/O threads of a node share: the engine, which one of them holds at a time, and a mailbox for each.
 //!
-//! A thread *takes the helm* to step the engine and lets go of it at the end of its turn. What a turn has decided about
-//! other threads' connections is in their mailboxes before it lets go, and who takes the helm reads its own mail
-//! first. So whatever a client is sent, from whichever thread, comes in the order in which the engine said it.
+//! A thread *takes the helm* to step the engine and lets go of it at the end of its turn. Whatever a client is sent, from
+//! whichever thread, comes in the order in which the engine said it: `relay.rs` sees to that.
 
 use std::sync::PoisonError;
 use std::task::Waker;
-use std::time::Duration;
 
 use lobbyd_core::Engine;
 use lobbyd_core::action::Actions;
@@ -15,17 +13,18 @@ use lobbyd_core::time::Instant;
 
 use crate::extension::figures::ExtensionFigures;
 use crate::extension::middleware::Chain;
-use crate::mailbox::Mailbox;
 use crate::parcel::{Outgoing, Parcel};
-use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, TryLockError};
+use crate::relay::{Packs, Relay};
+use crate::sync::{AtomicUsize, Mutex, Ordering};
 
 /// The thread that accepts, and sees to what is no connection's affair.
 pub(crate) const HOME: usize = 0;
 
 /// What all threads of a node share.
 pub(crate) struct Commons {
-    helm: Mutex<Helm>,
-    desks: Vec<Desk>,
+    relay: Relay<Helm>,
+    /// The connections of each thread, with those that are on their way to it.
+    connections: Vec<AtomicUsize>,
     started_at: tokio::time::Instant,
     /// Who waits for the end of the last connection.
     finish: Mutex<Option<Waker>>,
@@ -51,19 +50,12 @@ pub(crate) struct Helm {
     pub(crate) timer: Option<Waker>,
 }
 
-/// What others see of a thread.
-#[derive(Default)]
-pub(crate) struct Desk {
-    pub(crate) mailbox: Mailbox<Parcel>,
-    /// Its connections, with those that are on their way to it.
-    connections: AtomicUsize,
-}
+impl Packs for Helm {
+    type Parcel = Parcel;
 
-/// How often a thread had to wait for the engine, and how long in all.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Waits {
-    pub(crate) count: u64,
-    pub(crate) total: Duration,
+    fn unload(&mut self, give: impl FnMut(usize, &mut Parcel)) {
+        self.outgoing.unload(give);
+    }
 }
 
 impl Commons {
@@ -81,51 +73,45 @@ impl Commons {
             timer: None,
         };
         Self {
-            helm: Mutex::new(helm),
-            desks: (0..threads).map(|_| Desk::default()).collect(),
+            relay: Relay::new(helm, threads),
+            connections: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
             started_at: tokio::time::Instant::now(),
             finish: Mutex::new(None),
         }
     }
 
-    /// Takes the helm, and counts the wait for whoever has it.
-    ///
-    /// # Panics
-    /// If a thread has panicked with the helm in its hand: the engine may be half changed, and must not go on.
-    pub(crate) fn take_helm(&self, waits: &mut Waits) -> MutexGuard<'_, Helm> {
-        const BROKEN: &str = "the engine broke down on another thread, and nothing goes on without it";
-        match self.helm.try_lock() {
-            Ok(helm) => helm,
-            Err(TryLockError::Poisoned(_)) => panic!("{BROKEN}"),
-            Err(TryLockError::WouldBlock) => {
-                // Not tokio's clock: this is about the machine, also in simulated time.
-                let since = std::time::Instant::now();
-                let helm = self.helm.lock().expect(BROKEN);
-                waits.count += 1;
-                waits.total += since.elapsed();
-                helm
-            }
-        }
+    pub(crate) fn relay(&self) -> &Relay<Helm> {
+        &self.relay
     }
 
     /// How many threads there are.
     pub(crate) fn threads(&self) -> usize {
-        self.desks.len()
-    }
-
-    pub(crate) fn desk(&self, thread: usize) -> &Desk {
-        &self.desks[thread]
+        self.connections.len()
     }
 
     /// The thread with the fewest connections.
     pub(crate) fn least_busy(&self) -> usize {
-        let connections = |thread: &usize| self.desks[*thread].connections();
-        (0..self.threads()).min_by_key(connections).unwrap_or(HOME)
+        (0..self.threads()).min_by_key(|thread| self.connections_of(*thread)).unwrap_or(HOME)
     }
 
-    /// How many connections there are on all threads.
+    /// How many connections a thread has, with those that are on their way to it.
+    pub(crate) fn connections_of(&self, thread: usize) -> usize {
+        self.connections[thread].load(Ordering::Acquire)
+    }
+
+    /// How many there are on all threads.
     pub(crate) fn connections(&self) -> usize {
-        self.desks.iter().map(Desk::connections).sum()
+        (0..self.threads()).map(|thread| self.connections_of(thread)).sum()
+    }
+
+    /// One more is on its way to a thread.
+    pub(crate) fn add_connection(&self, thread: usize) {
+        self.connections[thread].fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// One has gone from a thread.
+    pub(crate) fn remove_connection(&self, thread: usize) {
+        self.connections[thread].fetch_sub(1, Ordering::AcqRel);
     }
 
     pub(crate) fn started_at(&self) -> tokio::time::Instant {
@@ -150,22 +136,6 @@ impl Commons {
         if let Some(finish) = finish {
             finish.wake();
         }
-    }
-}
-
-impl Desk {
-    pub(crate) fn connections(&self) -> usize {
-        self.connections.load(Ordering::Acquire)
-    }
-
-    /// One more is on its way to the thread.
-    pub(crate) fn add_connection(&self) {
-        self.connections.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// One has gone.
-    pub(crate) fn remove_connection(&self) {
-        self.connections.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -27,13 +27,14 @@ pub(crate) use self::home::{Door, Home};
 use self::scheduling::Scheduled;
 pub(crate) use self::scheduling::Work;
 pub(crate) use self::standing::Question;
-use crate::commons::{Commons, Helm, Place, Waits};
+use crate::commons::{Commons, Helm, Place};
 use crate::connection::{Connection, Connections, Phase};
 use crate::errands::{ErrandId, Errands};
 use crate::frame::HEADER_BYTES;
 use crate::lanes::LaneReport;
 use crate::parcel::Parcel;
 use crate::pool::BufferPool;
+use crate::relay::Waits;
 use crate::report::Traffic;
 use crate::seal::Sealer;
 use crate::system::{SystemLane, SystemQueue, SystemWork};
@@ -199,14 +200,14 @@ impl<S: Stream> Hub<S> {
     /// Ready when the server drains and the last session is over.
     pub(crate) fn poll_drained(&mut self, context: &Context<'_>) -> Poll<()> {
         self.commons.remember_finish(context.waker());
-        let helm = self.commons.take_helm(&mut self.waits);
+        let helm = self.commons.relay().look(&mut self.waits);
         if helm.engine.is_draining() && helm.engine.session_count() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Ready when the server drains and the last connection has gone.
     pub(crate) fn poll_finished(&mut self, context: &Context<'_>) -> Poll<()> {
         self.commons.remember_finish(context.waker());
-        let is_draining = self.commons.take_helm(&mut self.waits).engine.is_draining();
+        let is_draining = self.commons.relay().look(&mut self.waits).engine.is_draining();
         if is_draining && self.commons.connections() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -232,9 +233,10 @@ impl<S: Stream> Hub<S> {
     /// Takes the engine and learns what others have decided; reads the clock once, and sees whether the process stood
     /// still. Whatever is put in front of a turn is done after this.
     fn begin_turn<'c>(&mut self, commons: &'c Commons) -> MutexGuard<'c, Helm> {
-        let mut helm = commons.take_helm(&mut self.waits);
-        // Nothing is put in while the engine is held, so that this is all that was decided before.
-        self.read_mail(commons);
+        let (mut helm, has_mail) = commons.relay().take(self.place.thread, &mut self.mail, &mut self.waits);
+        if has_mail {
+            self.read_mail();
+        }
         let now = commons.now().max(helm.now);
         let gap = stall(&helm, now);
         helm.now = now;
@@ -313,14 +315,11 @@ impl<S: Stream> Hub<S> {
     /// it all concerns: each at most once for the turn.
     fn end_turn(&mut self, mut helm: MutexGuard<'_, Helm>) {
         self.run_system(&mut helm);
-        if !helm.outgoing.is_alone() {
-            self.hand_over(&mut helm);
-        }
         let next_at = helm.engine.poll_timeout();
         let is_earlier = next_at.is_some_and(|next_at| helm.timer_at.is_none_or(|timer_at| next_at < timer_at));
         let timer = if is_earlier { helm.timer.take() } else { None };
         let is_draining = helm.engine.is_draining();
-        drop(helm);
+        self.commons.relay().let_go(helm, &mut self.sleepers);
         if let Some(timer) = timer {
             timer.wake();
         }

@@ -34,6 +34,7 @@ mod outbox;
 mod parcel;
 mod pool;
 pub mod redis;
+mod relay;
 mod report;
 mod seal;
 pub mod stats;

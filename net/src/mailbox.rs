@@ -11,7 +11,8 @@ use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 
 /// Pieces of mail, in the order in which they were put in.
 pub(crate) struct Mailbox<P> {
-    /// Whether there is any, for the one who looks often.
+    /// Whether there is any, for the one who looks often. What was put in before somebody let go of the engine is seen
+    /// by whoever holds it now.
     has_mail: AtomicBool,
     inside: Mutex<Inside<P>>,
 }
@@ -45,20 +46,19 @@ impl<P: Default> Mailbox<P> {
         inside.task.take()
     }
 
-    /// Whether there is mail. What was put in by somebody who has let go of the engine since is seen by whoever holds
-    /// it now.
-    pub(crate) fn has_mail(&self) -> bool {
-        self.has_mail.load(Ordering::Acquire)
-    }
-
-    /// Takes all mail, in exchange for the pieces of the last time, which have been emptied.
-    pub(crate) fn take(&self, mail: &mut Vec<P>) {
+    /// Takes all mail, if there is any, in exchange for the pieces of the last time, which have been emptied. Says whether
+    /// there was.
+    pub(crate) fn take(&self, mail: &mut Vec<P>) -> bool {
+        if !self.has_mail.load(Ordering::Acquire) {
+            return false;
+        }
         let mut inside = self.lock();
         let room = SPARE_MAX.saturating_sub(inside.spare.len());
         mail.truncate(room);
         inside.spare.append(mail);
         mem::swap(&mut inside.mail, mail);
         self.has_mail.store(false, Ordering::Release);
+        true
     }
 
     /// Has this task woken as soon as there is mail. To be called before it looks.

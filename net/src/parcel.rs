@@ -173,10 +173,14 @@ impl Outgoing {
         &mut self.parcels[thread]
     }
 
-    /// Every parcel with something in it, and the thread that it is for. They are to be empty afterwards.
-    pub(crate) fn take_filled(&mut self) -> impl Iterator<Item = (usize, &mut Parcel)> {
-        let filled = std::mem::take(&mut self.filled);
-        self.parcels.iter_mut().enumerate().filter(move |(thread, _)| filled & (1 << thread) != 0)
+    /// Gives every parcel that has something in it, with the thread that it is for, in exchange for an empty one.
+    pub(crate) fn unload(&mut self, mut give: impl FnMut(usize, &mut Parcel)) {
+        let mut left = std::mem::take(&mut self.filled);
+        while left != 0 {
+            let thread = left.trailing_zeros() as usize;
+            give(thread, &mut self.parcels[thread]);
+            left &= left - 1;
+        }
     }
 
     /// Puts a frame into the parcels of those threads for which it was addressed: a bit for each.

@@ -152,7 +152,7 @@ impl<S: Stream> Hub<S> {
             bytes_out,
             "session ended"
         );
-        self.commons.desk(self.place.thread).remove_connection();
+        self.commons.remove_connection(self.place.thread);
         if self.connections.is_empty() {
             self.commons.call_finish();
         }

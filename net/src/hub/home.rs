@@ -128,16 +128,15 @@ impl<S: Stream> Hub<S> {
     pub(super) fn admit(&mut self, helm: &mut Helm, stream: S, peer: SocketAddr) {
         let home = at_home(&mut self.home);
         let thread = self.commons.least_busy();
-        let desk = self.commons.desk(thread);
         if thread == HOME {
-            desk.add_connection();
+            self.commons.add_connection(HOME);
             self.connect(helm, stream, peer);
-        } else if desk.connections() >= self.connections.slots_max() {
+        } else if self.commons.connections_of(thread) >= self.connections.slots_max() {
             self.traffic.turned_away += 1;
         } else if let Err(error) = (home.doors[thread - 1].hand_over)(stream, peer) {
             warn!(%peer, %error, "a connection could not be handed to its I/O thread, and is dropped");
         } else {
-            desk.add_connection();
+            self.commons.add_connection(thread);
         }
     }
 
@@ -157,7 +156,7 @@ impl<S: Stream> Hub<S> {
     /// A connection that is counted already has no place here.
     pub(super) fn turn_away(&mut self) {
         self.traffic.turned_away += 1;
-        self.commons.desk(self.place.thread).remove_connection();
+        self.commons.remove_connection(self.place.thread);
         self.commons.call_finish();
     }
 

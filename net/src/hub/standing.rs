@@ -86,7 +86,7 @@ impl<S: Stream> Hub<S> {
             }
             Question::Connections { from, limit, reply } => {
                 let commons = self.commons.clone();
-                let helm = commons.take_helm(&mut self.waits);
+                let helm = commons.relay().look(&mut self.waits);
                 let _ = reply.send(self.connection_page(&helm.engine, from, limit));
             }
         }

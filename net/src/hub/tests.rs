@@ -94,7 +94,7 @@ fn report(hub: &mut Hub<Chatterbox>) -> Report {
     let told = Rc::new(Cell::new(None));
     let telling = Rc::clone(&told);
     let commons = hub.commons.clone();
-    let helm = commons.take_helm(&mut hub.waits);
+    let helm = commons.relay().look(&mut hub.waits);
     hub.tell_stats(&helm, move |stats| telling.set(Some(stats.report)));
     told.take().expect("there is no other thread")
 }
@@ -102,7 +102,7 @@ fn report(hub: &mut Hub<Chatterbox>) -> Report {
 fn accept(hub: &Rc<RefCell<Hub<Chatterbox>>>, sent: &Rc<Cell<usize>>) -> SessionId {
     let stream = Chatterbox { sent: sent.clone(), pauses: false, at_write: None };
     let mut hub = hub.borrow_mut();
-    hub.commons.desk(0).add_connection();
+    hub.commons.add_connection(0);
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     in_turn(&mut hub, |hub, helm| hub.connect(helm, stream, peer)).expect("a free slot")
 }
