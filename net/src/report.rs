@@ -23,6 +23,8 @@ pub struct Report {
     pub pool: PoolReport,
     /// Since the start.
     pub uptime: Duration,
+    /// How long I/O threads have waited for another that held the engine, all together.
+    pub engine_waited: Duration,
 }
 
 /// Totals since the start.

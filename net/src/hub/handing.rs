@@ -29,7 +29,7 @@ impl<S: Stream> Hub<S> {
         self.mail = mail;
     }
 
-    fn unpack(&mut self, parcel: &mut Parcel) {
+    pub(super) fn unpack(&mut self, parcel: &mut Parcel) {
         self.parcels += 1;
         let mut affairs = Vec::new();
         parcel.unpack(

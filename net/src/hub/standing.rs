@@ -162,6 +162,7 @@ fn summed(common: Stats, own: Figures, others: Vec<Figures>) -> Stats {
         stats.io_threads.push(thread);
     }
     stats.report.connections = stats.io_threads.iter().map(|thread| thread.connections).sum();
+    stats.report.engine_waited = stats.io_threads.iter().map(|thread| thread.engine_waited).sum();
     tally.tell(&mut stats);
     stats
 }

@@ -17,6 +17,7 @@ use super::*;
 use crate::codec;
 use crate::extension::{Assembled, Extensions};
 use crate::login::Logins;
+use crate::parcel::{FrameKind, Notice, Role};
 use crate::report::Report;
 use crate::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
 
@@ -290,4 +291,28 @@ async fn flusher_waits_until_everybody_who_was_ready_had_a_turn() {
     assert_eq!(sleeper.0.load(Ordering::Relaxed), 0);
     assert!(hub.poll_visits(&context).is_ready(), "whoever is closed is visited again");
     assert_eq!(sleeper.0.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn parcel_for_whoever_had_the_slot_before_reaches_nobody() {
+    let (hub, sent) = (hub(Config::default()), Rc::default());
+    let leaver = accept(&hub, &sent);
+    in_turn(&mut hub.borrow_mut(), |hub, helm| hub.hang_up(helm, leaver));
+    hub.borrow_mut().remove(leaver);
+    let newcomer = accept(&hub, &sent);
+    assert_eq!((newcomer.index, newcomer.generation), (leaver.index, leaver.generation + 1));
+    let mut hub = hub.borrow_mut();
+    let before = hub.connections.get_mut(newcomer).unwrap().outbox.len();
+
+    let mut parcel = Parcel::default();
+    for (role, packet) in [(Role::Usual, 17), (Role::Ping { nonce: 1, at: Instant::ZERO }, 2), (Role::Farewell, 4)] {
+        parcel.address(leaver);
+        parcel.put_frame(b"for somebody else", FrameKind { packet, role });
+    }
+    parcel.put_notice(Notice::Close { session: leaver, reason: CloseReason::Superseded });
+    hub.unpack(&mut parcel);
+    let newcomer = hub.connections.get_mut(newcomer).unwrap();
+    assert_eq!((newcomer.outbox.len(), newcomer.phase), (before, Phase::Open));
+    assert!(hub.pings.is_empty());
+    assert_eq!((hub.parcels, hub.appends), (1, 0));
 }
