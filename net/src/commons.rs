@@ -53,7 +53,7 @@ pub(crate) struct Helm {
 impl Packs for Helm {
     type Parcel = Parcel;
 
-    fn unload(&mut self, give: impl FnMut(usize, &mut Parcel)) {
+    fn unload(&mut self, give: impl FnMut(usize, &mut Parcel, usize)) {
         self.outgoing.unload(give);
     }
 }

@@ -233,6 +233,8 @@ impl<S: Stream> Hub<S> {
     /// Takes the engine and learns what others have decided; reads the clock once, and sees whether the process stood
     /// still. Whatever is put in front of a turn is done after this.
     fn begin_turn<'c>(&mut self, commons: &'c Commons) -> MutexGuard<'c, Helm> {
+        // What can be read before is not read while others wait.
+        self.read_mailbox();
         let (mut helm, has_mail) = commons.relay().take(self.place.thread, &mut self.mail, &mut self.waits);
         if has_mail {
             self.read_mail();

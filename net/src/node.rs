@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,10 +25,12 @@ use crate::buffers::{Buffers, LentBuffer};
 use crate::commons::{Commons, HOME, Place};
 use crate::errands::Errands;
 use crate::extension::{Assembled, Extensions};
-use crate::hub::{Door, Home, Hub, HubParts, Question, Work};
+use crate::hub::{Home, Hub, HubParts, Work};
 use crate::lanes::Lane;
 use crate::login::Logins;
 use crate::report::Report;
+use crate::shard::GiveUp;
+pub use crate::shard::{SHARDS_MAX, Shard};
 use crate::stats::{ConnectionStats, Stats};
 use crate::stores::{Accounts, Presence};
 use crate::system::SystemWork;
@@ -218,65 +219,6 @@ impl<S: Stream> Node<S> {
         // Dropping the set ends the tasks; a failure in one has ended the process before (DESIGN section 6).
         drop(running);
         report
-    }
-}
-
-/// The most shards of a node.
-pub const SHARDS_MAX: usize = 64;
-
-/// A part of a node: some of its connections, and the mailbox in which others leave what they have for them. To be run
-/// beside [`Node::run`], in a place of the same kind, on the same thread or (made by [`Node::with_threads`]) another. It
-/// ends with the node, and the node breaks down if it ends before.
-pub struct Shard<S, D = S> {
-    parts: HubParts,
-    arrivals: mpsc::UnboundedReceiver<(D, SocketAddr)>,
-    questions: mpsc::UnboundedReceiver<Question>,
-    attach: fn(D) -> io::Result<S>,
-}
-
-impl<S: Stream, D: 'static> Shard<S, D> {
-    fn new(parts: HubParts, detach: fn(S) -> io::Result<D>, attach: fn(D) -> io::Result<S>) -> (Door<S>, Self) {
-        let (arriving, arrivals) = mpsc::unbounded_channel();
-        let (asking, questions) = mpsc::unbounded_channel();
-        let hand_over = Box::new(move |stream, peer| {
-            // Where the shard has ended, the node is about to.
-            let _ = arriving.send((detach(stream)?, peer));
-            Ok(())
-        });
-        (Door { hand_over, questions: asking }, Self { parts, arrivals, questions, attach })
-    }
-
-    /// Serves the connections that the node gives it, until the node has ended. What is said there about panics holds here.
-    pub async fn run(self) {
-        let Self { parts, arrivals, mut questions, attach } = self;
-        let hub = Hub::new(parts, None);
-        let _end = GiveUp(hub.clone());
-        let mut running = JoinSet::new();
-        tasks::run(&mut running, &hub);
-        hub.borrow_mut().begin_errand(|queue| tasks::arrive(arrivals, attach, queue));
-        while let Some(question) = questions.recv().await {
-            hub.borrow_mut().answer(question);
-        }
-        drop(running);
-    }
-}
-
-impl<S, D> std::fmt::Debug for Shard<S, D> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shard").field("place", &self.parts.place).finish_non_exhaustive()
-    }
-}
-
-/// Ends errands and connections with the node, also if nobody awaits its end: its tasks would keep the
-/// hub, and with it the listeners and clients that nobody answers.
-struct GiveUp<S: Stream>(Rc<RefCell<Hub<S>>>);
-
-impl<S: Stream> Drop for GiveUp<S> {
-    fn drop(&mut self) {
-        // It is free: nothing that has it borrowed waits or drops a node. A panic in a drop would end the process.
-        if let Ok(mut hub) = self.0.try_borrow_mut() {
-            hub.give_up();
-        }
     }
 }
 

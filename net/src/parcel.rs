@@ -116,7 +116,7 @@ impl Parcel {
         self.affairs.push(affair);
     }
 
-    /// How many bytes of frames and their addresses are in it.
+    /// How many bytes of frames and their addresses are in it. What else there may be is rare, and has a bound of its own.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.len() + size_of_val(self.recipients.as_slice())
     }
@@ -173,12 +173,15 @@ impl Outgoing {
         &mut self.parcels[thread]
     }
 
-    /// Gives every parcel that has something in it, with the thread that it is for, in exchange for an empty one.
-    pub(crate) fn unload(&mut self, mut give: impl FnMut(usize, &mut Parcel)) {
+    /// Gives every parcel that has something in it, with the thread that it is for and its bytes, in exchange for an empty
+    /// one.
+    pub(crate) fn unload(&mut self, mut give: impl FnMut(usize, &mut Parcel, usize)) {
         let mut left = std::mem::take(&mut self.filled);
         while left != 0 {
             let thread = left.trailing_zeros() as usize;
-            give(thread, &mut self.parcels[thread]);
+            let parcel = &mut self.parcels[thread];
+            let bytes = parcel.bytes();
+            give(thread, parcel, bytes);
             left &= left - 1;
         }
     }

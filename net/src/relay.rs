@@ -16,8 +16,9 @@ pub(crate) trait Packs {
     /// What a thread gets.
     type Parcel: Default;
 
-    /// Gives every parcel that has something in it, with the thread that it is for. It is exchanged for an empty one.
-    fn unload(&mut self, give: impl FnMut(usize, &mut Self::Parcel));
+    /// Gives every parcel that has something in it, with the thread that it is for and how many bytes it has. It is
+    /// exchanged for an empty one.
+    fn unload(&mut self, give: impl FnMut(usize, &mut Self::Parcel, usize));
 }
 
 /// Something that one of several threads holds at a time.
@@ -57,6 +58,11 @@ impl<T: Packs> Relay<T> {
         (held, has_mail)
     }
 
+    /// Whether somebody has so much mail that others are to rest; then this task is woken when it is worth a look again.
+    pub(crate) fn is_crammed(&self, waker: &Waker) -> bool {
+        self.mailboxes.iter().any(|mailbox| mailbox.is_crammed(waker))
+    }
+
     /// Takes hold only to look, and counts the wait for whoever has it.
     ///
     /// # Panics
@@ -80,7 +86,7 @@ impl<T: Packs> Relay<T> {
     /// Puts the parcels into the mailboxes, and lets go. The tasks of those who sleep are added to `sleepers`, to be
     /// woken soon.
     pub(crate) fn let_go(&self, mut held: MutexGuard<'_, T>, sleepers: &mut Vec<Waker>) {
-        held.unload(|thread, parcel| sleepers.extend(self.mailboxes[thread].put(parcel)));
+        held.unload(|thread, parcel, bytes| sleepers.extend(self.mailboxes[thread].put(parcel, bytes)));
         drop(held);
     }
 }

@@ -23,6 +23,7 @@ use std::task::{Wake, Waker};
 use loom::thread;
 
 use self::bell::{Bell, ErrandId, Knock};
+use self::mailbox::MAIL_BYTES_MAX;
 use self::relay::{Packs, Relay, Waits};
 use self::sync::{AtomicBool, Ordering};
 
@@ -126,15 +127,17 @@ struct Counter {
     last: u32,
     /// For thread 0 and thread 1.
     packed: [Vec<u32>; 2],
+    /// What each parcel weighs.
+    bytes: usize,
 }
 
 impl Packs for Counter {
     type Parcel = Vec<u32>;
 
-    fn unload(&mut self, mut give: impl FnMut(usize, &mut Vec<u32>)) {
+    fn unload(&mut self, mut give: impl FnMut(usize, &mut Vec<u32>, usize)) {
         for (thread, parcel) in self.packed.iter_mut().enumerate() {
             if !parcel.is_empty() {
-                give(thread, parcel);
+                give(thread, parcel, self.bytes);
             }
         }
     }
@@ -219,5 +222,22 @@ fn whoever_sleeps_is_woken_for_mail() {
         assert!(heard || task.0.load(Ordering::Acquire), "nobody wakes it");
         sleeps.look(&task);
         assert_eq!(sleeps.done, [1]);
+    });
+}
+
+#[test]
+fn whoever_rests_for_a_crammed_mailbox_is_woken_when_it_is_emptied() {
+    loom::model(|| {
+        let counter = Counter { bytes: MAIL_BYTES_MAX + 1, ..Counter::default() };
+        let relay = Arc::new(Relay::new(counter, 2));
+        let [mut decides, mut reads] = [Worker::new(0, &relay), Worker::new(1, &relay)];
+        let task = Arc::new(Task(AtomicBool::new(false)));
+        let its_task = Arc::clone(&task);
+        decides.decide();
+        let running = thread::spawn(move || reads.look(&Arc::new(Task(AtomicBool::new(false)))));
+        let rests = relay.is_crammed(&Waker::from(its_task));
+        running.join().expect("it does not panic");
+        assert!(!rests || task.0.load(Ordering::Acquire), "nobody wakes it");
+        assert!(!relay.is_crammed(&Waker::from(task)), "it is empty");
     });
 }

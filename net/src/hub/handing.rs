@@ -11,15 +11,19 @@ impl<S: Stream> Hub<S> {
     /// Does what other threads have decided about this one's connections. The task for that polls this, and is woken once
     /// for all mail that comes before it has looked.
     pub(crate) fn poll_mail(&mut self, context: &Context<'_>) -> Poll<()> {
-        let mailbox = self.commons.relay().mailbox(self.place.thread);
-        mailbox.remember(context.waker());
-        if mailbox.take(&mut self.mail) {
-            self.read_mail();
-        }
+        self.commons.relay().mailbox(self.place.thread).remember(context.waker());
+        self.read_mailbox();
         // An outbox may have been full.
         self.take_own_turn();
         self.call_flusher();
         Poll::Pending
+    }
+
+    /// Does what is in the mailbox, if anything is.
+    pub(super) fn read_mailbox(&mut self) {
+        if self.commons.relay().mailbox(self.place.thread).take(&mut self.mail) {
+            self.read_mail();
+        }
     }
 
     /// Does what the mail says that was taken.

@@ -21,6 +21,12 @@ impl<S: Stream> Hub<S> {
     /// Visits connections that were woken; ready when there is a pause to be made before others are visited. What they
     /// give rise to is flushed when all who were ready together have had their turn.
     pub(crate) fn poll_visits(&mut self, context: &Context<'_>) -> Poll<()> {
+        // One's own mail is read by another task, which never rests: nobody waits for ever.
+        if !self.is_alone() && self.commons.relay().is_crammed(context.waker()) {
+            // Else whoever has all that mail would not know of it before the round is over.
+            self.wake_others();
+            return Poll::Pending;
+        }
         if self.visits.is_round_over() {
             self.visits.begin_round();
         }

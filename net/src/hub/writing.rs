@@ -61,6 +61,11 @@ impl<S: Stream> Hub<S> {
         {
             flusher.wake();
         }
+        self.wake_others();
+    }
+
+    /// Wakes the other threads that have got mail.
+    pub(super) fn wake_others(&mut self) {
         self.sleepers.drain(..).for_each(Waker::wake);
     }
 

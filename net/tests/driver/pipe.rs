@@ -4,7 +4,7 @@
 //! The streams do what TCP does (RFC 1122, section 4.2.2.13): one that is dropped while bytes of the client's lie
 //! unread, or to which bytes come afterwards, is reset, and a reset destroys what the client has not read yet.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -144,6 +144,11 @@ impl ClientEnd {
         packets
     }
 
+    /// How many bytes of it the node has not read yet.
+    pub(crate) fn unread(&self) -> usize {
+        self.0.borrow().to_server.len()
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.0.borrow().server_has_ended
     }
@@ -200,6 +205,8 @@ pub(crate) struct World {
     door: mpsc::UnboundedSender<ServerEnd>,
     pub(crate) taken: Rc<RefCell<Vec<Ticket>>>,
     pub(crate) handle: NodeHandle,
+    /// The last shard does not go on while this is true.
+    pub(crate) last_shard_is_stopped: Rc<Cell<bool>>,
     pub(crate) running: JoinHandle<Report>,
 }
 
@@ -242,11 +249,13 @@ impl World {
             },
             shards,
         );
+        let last_shard_is_stopped = Rc::new(Cell::new(false));
         for (number, shard) in (1..).zip(others).take(living - 1) {
-            spawn_local(dawdling(seed * 100 + number, shard.run()));
+            let is_stopped = if number + 1 == shards as u64 { last_shard_is_stopped.clone() } else { Rc::default() };
+            spawn_local(dawdling(seed * 100 + number, is_stopped, shard.run()));
         }
-        let running = spawn_local(dawdling(seed * 100, node.run(vec![Door(streams)])));
-        Self { door, taken, handle, running }
+        let running = spawn_local(dawdling(seed * 100, Rc::default(), node.run(vec![Door(streams)])));
+        Self { door, taken, handle, last_shard_is_stopped, running }
     }
 
     /// A client that has said hello and read the answer.
@@ -265,14 +274,14 @@ pub(crate) const PLAZA: RoomNumber = RoomNumber(1);
 
 /// Runs a future with all its tasks, as a seed will have it: it lets others go first in one of three cases, without a
 /// seed never.
-async fn dawdling<T>(seed: u64, future: impl Future<Output = T>) -> T {
+async fn dawdling<T>(seed: u64, is_stopped: Rc<Cell<bool>>, future: impl Future<Output = T>) -> T {
     let tasks = LocalSet::new();
     let mut run = pin!(tasks.run_until(future));
     let mut state = seed;
     poll_fn(|context| {
         // Knuth's numbers for a linear congruential generator; its high bits are the better ones.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        if seed >= 100 && (state >> 33).is_multiple_of(3) {
+        if is_stopped.get() || seed >= 100 && (state >> 33).is_multiple_of(3) {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }

@@ -249,6 +249,51 @@ async fn stopped_node_ends_with_all_its_shards() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn talkers_rest_while_a_shard_has_more_to_do_than_it_may() {
+    with_seeds(async |seed| {
+        if seed > 3 {
+            return;
+        }
+        let world = World::start_sharded(SHARDS, seed);
+        let mut members = Vec::new();
+        for name in ["ada", "grace", "mary"] {
+            members.push(member(&world, name).await);
+        }
+        members.iter().for_each(|member| drop(member.read()));
+        let text = "x".repeat(1_000);
+        let message = [chat(&text)];
+        world.last_shard_is_stopped.set(true);
+        (0..3_000).for_each(|_| members[0].say(&message));
+        settle().await;
+        // A mailbox holds a MiB, and the turn that made it so much.
+        let unread = members[0].unread();
+        assert!((1_000_000..2_000_000).contains(&unread), "seed {seed}: {unread} of 3 MB are not read");
+        members[1].say(&message);
+        settle().await;
+        assert_eq!(members[0].unread(), unread, "nobody is read");
+        world.last_shard_is_stopped.set(false);
+        settle().await;
+        settle().await;
+        for member in &members {
+            assert_eq!(member.unread(), 0);
+            let mut last = None;
+            let chats = member.read().into_iter().filter_map(|packet| match packet {
+                ServerPacket::RoomChatNotify { sequence, .. } => Some(sequence),
+                ServerPacket::RoomChatResponse { result, .. } => Some(result.unwrap().sequence),
+                _of_no_chat => None,
+            });
+            let chats: Vec<_> = chats.collect();
+            for sequence in &chats {
+                assert!(last.is_none_or(|last| last + 1 == *sequence));
+                last = Some(*sequence);
+            }
+            assert_eq!(chats.len(), 3_001);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn node_breaks_down_with_a_shard_that_ends_before_it() {
     LocalSet::new()
         .run_until(async {
