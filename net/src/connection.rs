@@ -11,6 +11,7 @@ use lobbyd_core::packet::{CloseReason, User};
 use lobbyd_core::time::Instant;
 use tokio::time::Sleep;
 
+use crate::commons::Place;
 use crate::errands::bell::Knock;
 use crate::outbox::Outbox;
 
@@ -115,9 +116,11 @@ impl<S> Connection<S> {
     }
 }
 
-/// The connections, each in a slot that gives its session its name.
+/// The connections of a thread, each in a slot that gives its session its name.
 pub(crate) struct Connections<S> {
+    place: Place,
     slots: Vec<Slot<S>>,
+    /// What the slots that are free again are called.
     free: Vec<u32>,
     slots_max: u32,
     count: usize,
@@ -129,36 +132,38 @@ struct Slot<S> {
 }
 
 impl<S> Connections<S> {
-    pub(crate) fn new(slots_max: u32) -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), slots_max, count: 0 }
+    /// None yet, for at most so many.
+    pub(crate) fn new(place: Place, slots_max: u32) -> Self {
+        Self { place, slots: Vec::new(), free: Vec::new(), slots_max, count: 0 }
     }
 
     /// A name that no connection has or had, and the slot for it; none when every slot is taken.
     pub(crate) fn reserve(&mut self) -> Option<SessionId> {
         if let Some(index) = self.free.pop() {
-            return Some(SessionId { index, generation: self.slots[index as usize].generation });
+            return Some(SessionId { index, generation: self.slots[self.place.slot(index)].generation });
         }
-        let index = u32::try_from(self.slots.len()).ok().filter(|index| *index < self.slots_max)?;
+        let slot = u32::try_from(self.slots.len()).ok().filter(|slot| *slot < self.slots_max)?;
+        let index = self.place.index(slot)?;
         self.slots.push(Slot { generation: 0, connection: None });
         Some(SessionId { index, generation: 0 })
     }
 
     /// Fills a reserved slot.
     pub(crate) fn insert(&mut self, connection: Connection<S>) {
-        let slot = &mut self.slots[connection.session.index as usize];
+        let slot = &mut self.slots[self.place.slot(connection.session.index)];
         assert!(slot.connection.is_none(), "a reserved slot is empty");
         slot.connection = Some(connection);
         self.count += 1;
     }
 
     pub(crate) fn get_mut(&mut self, session: SessionId) -> Option<&mut Connection<S>> {
-        let slot = self.slots.get_mut(session.index as usize)?;
+        let slot = self.slots.get_mut(self.place.slot(session.index))?;
         slot.connection.as_mut().filter(|connection| connection.session == session)
     }
 
-    /// The connections in that slot and later ones.
+    /// The connections in that slot and later ones, of this thread.
     pub(crate) fn at_or_behind(&self, index: u32) -> impl Iterator<Item = &Connection<S>> {
-        let slots = self.slots.get(index as usize..).unwrap_or_default();
+        let slots = self.slots.get(self.place.slot(index)..).unwrap_or_default();
         slots.iter().filter_map(|slot| slot.connection.as_ref())
     }
 
@@ -168,7 +173,7 @@ impl<S> Connections<S> {
     }
 
     pub(crate) fn remove(&mut self, session: SessionId) -> Option<Connection<S>> {
-        let slot = self.slots.get_mut(session.index as usize)?;
+        let slot = self.slots.get_mut(self.place.slot(session.index))?;
         let connection = slot.connection.take_if(|connection| connection.session == session)?;
         self.count -= 1;
         // A slot whose generations are used up is never used again.
@@ -177,6 +182,11 @@ impl<S> Connections<S> {
             self.free.push(session.index);
         }
         Some(connection)
+    }
+
+    /// How many there may be at most.
+    pub(crate) fn slots_max(&self) -> usize {
+        self.slots_max as usize
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -204,7 +214,7 @@ mod tests {
 
     #[test]
     fn reused_slot_has_a_new_generation_and_the_old_name_finds_nothing() {
-        let mut connections = Connections::new(1);
+        let mut connections = Connections::new(Place::new(0, 1), 1);
         let first = connections.reserve().expect("a free slot");
         connections.insert(connection(first));
         assert_eq!(connections.reserve(), None, "every slot is taken");

@@ -1,8 +1,8 @@
 //! Lanes: whose work goes first in the driver, and what each lane has carried.
 //!
-//! A *turn* is one visit to the hub: of a connection with what it has read, of the timer, of the flusher, of the system
-//! lane's own task. Every turn begins with the whole system lane, as far as it is there; only then come the
-//! packets of the connection whose turn it is, at most one budget of them. What is there:
+//! A *turn* steps the engine: with what a connection has brought, for the timer, for the system lane. Before a connection
+//! is read, and between the flusher's writes, the whole system lane has a turn, as far as it is there; only then come the
+//! packets of the connection, at most one budget of them. What is there:
 //!
 //! - a deadline that is due, a stream that broke, an outbox that is full: always;
 //! - a verdict, a lease that was lost, an operator's command: from the moment that the store, the hash thread or the
@@ -22,6 +22,12 @@
 //! visits all connections: it pauses after every 64 visits, and before whoever was woken meanwhile, so that a connect or
 //! an answer is seen then. What goes to Redis is written in the same pauses, and scheduled futures of the user lane have
 //! their turn.
+//!
+//! With several I/O threads each has lanes of its own. Verdicts, answers of Redis, commands, deadlines and the listener are
+//! the first one's; whom it has accepted for another thread goes through that one's system lane, and so do streams that
+//! broke and outboxes that are full on their own threads. Threads wait for each other only while one of them has the
+//! engine: for at most one turn each. A thread that has a mebibyte of mail unread has all others rest from reading until it
+//! has read it (`mailbox.rs`).
 //!
 //! Housekeeping is in the background lane: it goes one small step at a time, and only when no other lane has anything
 //! waiting.
@@ -61,7 +67,7 @@ pub struct LaneReport {
     /// whole packet left. Background: 1 if there is housekeeping to do.
     pub waiting: u64,
     /// The most that ever waited at once. System: as seen when turns begin, errands before they run and inputs after.
-    /// Background: not measured, as there is at most one step.
+    /// Background: not measured, as there is at most one step. With several I/O threads, the sum of theirs.
     pub peak: u64,
     /// What was done since the start.
     pub handled: u64,
@@ -71,6 +77,15 @@ pub struct LaneReport {
 }
 
 impl LaneReport {
+    /// Adds the same lane of another thread.
+    fn add(&mut self, other: Self) {
+        let Self { waiting, peak, handled, deferred } = other;
+        self.waiting += waiting;
+        self.peak += peak;
+        self.handled += handled;
+        self.deferred += deferred;
+    }
+
     /// Notes that one more waits.
     pub(crate) fn add_waiting(&mut self) {
         self.waiting += 1;
@@ -91,6 +106,14 @@ pub struct LanesReport {
 }
 
 impl LanesReport {
+    /// Adds the lanes of another thread.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { system, user, background } = other;
+        self.system.add(system);
+        self.user.add(user);
+        self.background.add(background);
+    }
+
     /// How one of them stands.
     #[must_use]
     pub const fn of(&self, lane: Lane) -> LaneReport {

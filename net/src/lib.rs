@@ -2,15 +2,21 @@
 //!
 //! Architecture invariant: nothing above `transport` knows whether it runs on tokio's sockets or on simulated ones.
 
-//! **Threads.** A node lives on one thread: hub, connections and stores are `Rc` and `!Send`, and turns never overlap.
-//! Three things are touched by other threads:
+//! **Threads.** Each I/O thread has a hub with its connections (`Rc` and `!Send`), and all of them step the one engine in
+//! turn; turns never overlap. Stores, services and whatever else is `Rc` live on the first one, the home. These things are
+//! touched by several threads:
 //!
-//! - Errands of the hub may be woken from anywhere (a [`node::NodeHandle`] on another thread, a password that was hashed
-//!   elsewhere). That is an atomic and a lock of our own, in `errands/bell.rs`, and `tests/loom.rs` tries every order in
-//!   which threads can meet there.
+//! - What the I/O threads share (`commons.rs`): the engine behind a lock, and a mailbox for each of them, in which the
+//!   others leave what its connections are sent. `relay.rs` keeps the order of events. With one I/O thread the lock is
+//!   never waited for, and there is no mail.
+//! - Errands and visits of a hub may be woken from anywhere (a [`node::NodeHandle`] on another thread, a password that was
+//!   hashed elsewhere). That is an atomic and a lock of our own, in `errands/bell.rs`.
 //! - [`node::NodeHandle`] and [`client`] are for any thread. They share state by tokio's channels, and the client's by one
 //!   lock that is never held across an await and never together with another: nothing that an order could break.
 //! - The subscriptions of [`redis`] are behind a lock because the `redis` crate asks for `Send`; only one thread takes it.
+//!
+//! For the first two `tests/loom.rs` tries every order in which threads can meet. The locks have one order: the engine's,
+//! then a mailbox's, and no other while one of a mailbox or a bell is held.
 //!
 //! Whoever computes for long (the daemon's password hashing) does it on threads of its own and answers by a channel.
 
@@ -20,6 +26,7 @@ mod ask;
 mod buffers;
 pub mod client;
 pub mod codec;
+mod commons;
 mod connection;
 mod errands;
 pub mod extension;
@@ -27,12 +34,16 @@ pub mod frame;
 mod hub;
 mod lanes;
 mod login;
+mod mailbox;
 pub mod node;
 mod outbox;
+mod parcel;
 mod pool;
 pub mod redis;
+mod relay;
 mod report;
 mod seal;
+mod shard;
 pub mod stats;
 pub mod stores;
 mod sync;

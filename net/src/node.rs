@@ -2,7 +2,10 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lobbyd_core::Engine;
@@ -19,17 +22,20 @@ use tokio::task::JoinSet;
 
 use crate::ask::{Ask, AskError, AskReply, CallError, CallReply, Look, Message};
 use crate::buffers::{Buffers, LentBuffer};
+use crate::commons::{Commons, HOME, Place};
 use crate::errands::Errands;
-use crate::extension::Extensions;
-use crate::hub::{Hub, Work};
+use crate::extension::{Assembled, Extensions};
+use crate::hub::{Home, Hub, HubParts, Work};
 use crate::lanes::Lane;
 use crate::login::Logins;
 use crate::report::Report;
-use crate::seal::Sealer;
+use crate::shard::GiveUp;
+pub use crate::shard::{SHARDS_MAX, Shard};
 use crate::stats::{ConnectionStats, Stats};
 use crate::stores::{Accounts, Presence};
+use crate::system::SystemWork;
 use crate::tasks;
-use crate::transport::{Listener, Stream};
+use crate::transport::{Detach, Listener, Stream};
 
 /// The most commands of the handle that wait.
 const COMMANDS_MAX: usize = 256;
@@ -108,13 +114,61 @@ impl<S: Stream> Node<S> {
     /// If the configuration was not accepted by [`Config::validate`].
     #[must_use]
     pub fn new(parts: Parts) -> (Self, NodeHandle) {
+        let (node, _no_shards, handle) = Self::with_shards(parts, 1);
+        (node, handle)
+    }
+
+    /// A node whose connections are spread over so many shards that run on one thread: itself and those that are given
+    /// beside it, which all have to be run. What they hand each other is what I/O threads would.
+    ///
+    /// # Panics
+    /// If the configuration was not accepted by [`Config::validate`], or without at least one shard or with more than
+    /// [`SHARDS_MAX`].
+    #[must_use]
+    pub fn with_shards(parts: Parts, shards: usize) -> (Self, Vec<Shard<S>>, NodeHandle) {
+        Self::assemble(parts, shards, Ok, Ok)
+    }
+
+    /// A node whose connections are spread over so many threads: the one that runs it, and one for each of the shards that
+    /// are given beside it. They all have to be run.
+    ///
+    /// # Panics
+    /// As [`Node::with_shards`].
+    #[must_use]
+    pub fn with_threads(parts: Parts, threads: usize) -> (Self, Vec<Shard<S, S::Detached>>, NodeHandle)
+    where
+        S: Detach,
+    {
+        Self::assemble(parts, threads, S::detach, S::attach)
+    }
+
+    fn assemble<D: 'static>(
+        parts: Parts,
+        shards: usize,
+        detach: fn(S) -> io::Result<D>,
+        attach: fn(D) -> io::Result<S>,
+    ) -> (Self, Vec<Shard<S, D>>, NodeHandle) {
+        assert!((1..=SHARDS_MAX).contains(&shards), "a node has from one to {SHARDS_MAX} shards, not {shards}");
         let Parts { config, seed, room_key, accounts, presence, extensions } = parts;
         let login_timeout = config.login_timeout;
-        let buffers = extensions.buffers();
-        let assembled = extensions.assemble(config, seed, Instant::ZERO);
-        let hub = Hub::new(assembled, Sealer::new(room_key), Logins::new(accounts, presence.clone(), login_timeout));
+        let (sessions_max, frame_bytes_max) = (config.sessions_max, config.frame_bytes_max);
+        let outbox_bytes_max = config.outbox_bytes_max as usize;
+        let Assembled { engine, services, chain, figures, buffers } = extensions.assemble(config, seed, Instant::ZERO);
+        let commons = Arc::new(Commons::new(engine, chain, figures, shards));
+        let hub_parts = |shard| HubParts {
+            commons: Arc::clone(&commons),
+            place: Place::new(shard, shards),
+            room_key,
+            sessions_max,
+            outbox_bytes_max,
+            frame_bytes_max,
+        };
+        let (doors, others) = (1..shards).map(|shard| Shard::new(hub_parts(shard), detach, attach)).unzip();
+        let logins = Logins::new(accounts, presence.clone(), login_timeout);
+        let home = Home::new(services, logins, buffers.clone(), doors);
+        let hub = Hub::new(hub_parts(HOME), Some(home));
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        (Self { hub, presence, commands }, NodeHandle { commands: sender, buffers })
+        (Self { hub, presence, commands }, others, NodeHandle { commands: sender, buffers })
     }
 
     /// Has the node run these errands too, at the beginning of its turns: those of the stores that it was made of.
@@ -128,43 +182,43 @@ impl<S: Stream> Node<S> {
     ///
     /// A panic in one of its tasks must end the process or the runtime: build that with
     /// `unhandled_panic(UnhandledPanic::ShutdownRuntime)`, as the daemon and the simulation do.
+    ///
+    /// # Panics
+    /// When one of its shards ends before it does: that has panicked, or was not run.
     pub async fn run<L: Listener<Stream = S>>(self, listeners: Vec<L>) -> Report {
         let Self { hub, presence, commands } = self;
         let _end = GiveUp(hub.clone());
         let mut running = JoinSet::new();
-        running.spawn_local(tasks::visit(hub.clone()));
-        running.spawn_local(tasks::flush(hub.clone()));
+        tasks::run(&mut running, &hub);
         running.spawn_local(tasks::fire_deadlines(hub.clone()));
-        running.spawn_local(tasks::run_system(hub.clone()));
-        running.spawn_local(tasks::keep_house(hub.clone()));
         hub.borrow_mut().begin_errand(|queue| tasks::obey(commands, queue));
         if let Some(presence) = presence {
             hub.borrow_mut().begin_errand(|queue| tasks::watch_presence(presence, queue));
         }
         let begin_accepting = |listener| hub.borrow_mut().begin_errand(|queue| tasks::accept(listener, queue));
         let accepting: Vec<_> = listeners.into_iter().map(begin_accepting).collect();
-        poll_fn(|context| hub.borrow_mut().poll_drained(context)).await;
+        let mut broken = hub.borrow().watch_shards();
+        let mut until = async |poll: fn(&mut Hub<S>, &Context<'_>) -> Poll<()>| {
+            poll_fn(|context| {
+                if broken.as_mut().poll(context).is_ready() {
+                    panic!("a shard of the node has ended: its thread's own message says why");
+                }
+                poll(&mut hub.borrow_mut(), context)
+            })
+            .await;
+        };
+        until(Hub::poll_drained).await;
         // Else clients that come back again and again to be refused would keep the node alive.
         for errand in accepting {
             hub.borrow_mut().cancel_errand(errand);
         }
-        poll_fn(|context| hub.borrow_mut().poll_finished(context)).await;
+        until(Hub::poll_finished).await;
+        let (reply, report) = oneshot::channel();
+        hub.borrow_mut().begin_errand(|queue| async move { queue.push(SystemWork::Report { reply }) });
+        let report = report.await.expect("the hub answers as long as it runs");
         // Dropping the set ends the tasks; a failure in one has ended the process before (DESIGN section 6).
         drop(running);
-        hub.borrow().report()
-    }
-}
-
-/// Ends errands and connections with the node, also if nobody awaits its end: its tasks would keep the
-/// hub, and with it the listeners and clients that nobody answers.
-struct GiveUp<S: Stream>(Rc<RefCell<Hub<S>>>);
-
-impl<S: Stream> Drop for GiveUp<S> {
-    fn drop(&mut self) {
-        // It is free: nothing that has it borrowed waits or drops a node. A panic in a drop would end the process.
-        if let Ok(mut hub) = self.0.try_borrow_mut() {
-            hub.give_up();
-        }
+        report
     }
 }
 
@@ -231,7 +285,7 @@ impl NodeHandle {
         Ok(connections)
     }
 
-    /// Runs a future on the node's thread and gives what it gives. It runs on when nobody waits for it any more, and ends
+    /// Runs a future on the node's own thread (not on one of its other shards') and gives what it gives. It runs on when nobody waits for it any more, and ends
     /// with the node.
     ///
     /// In [`Lane::System`] it goes on at the beginning of the next turn, ahead of its packets; in [`Lane::User`] it takes

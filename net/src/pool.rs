@@ -17,12 +17,24 @@ pub struct PoolReport {
     pub lent: u64,
     /// Buffers that wait to be lent.
     pub idle: u64,
-    /// The most that were ever out at once.
+    /// The most that were ever out at once; of several I/O threads' pools, the sum.
     pub peak: u64,
     /// How often none was idle, so that a new one was made.
     pub misses: u64,
     /// Bytes of memory that the idle buffers hold.
     pub bytes: u64,
+}
+
+impl PoolReport {
+    /// Adds the pool of another thread.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { lent, idle, peak, misses, bytes } = other;
+        self.lent += lent;
+        self.idle += idle;
+        self.peak += peak;
+        self.misses += misses;
+        self.bytes += bytes;
+    }
 }
 
 /// A new buffer has room for this many bytes: many small frames, or a message.

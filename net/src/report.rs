@@ -23,6 +23,8 @@ pub struct Report {
     pub pool: PoolReport,
     /// Since the start.
     pub uptime: Duration,
+    /// How long I/O threads have waited for another that held the engine, all together.
+    pub engine_waited: Duration,
 }
 
 /// Totals since the start.
@@ -41,4 +43,17 @@ pub struct Traffic {
     pub bytes_in: u64,
     /// Bytes sent.
     pub bytes_out: u64,
+}
+
+impl Traffic {
+    /// Adds what went through another thread.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { accepted, turned_away, packets_in, packets_out, bytes_in, bytes_out } = other;
+        self.accepted += accepted;
+        self.turned_away += turned_away;
+        self.packets_in += packets_in;
+        self.packets_out += packets_out;
+        self.bytes_in += bytes_in;
+        self.bytes_out += bytes_out;
+    }
 }

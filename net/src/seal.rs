@@ -14,9 +14,10 @@ pub(crate) struct Sealer {
 }
 
 impl Sealer {
-    /// Digests of room passwords follow from `key`, which is kept to the node.
-    pub(crate) fn new(key: [u8; 16]) -> Self {
-        Self { key, last_handle: 0, held: None }
+    /// Digests of room passwords follow from `key`, which is kept to the node. Each thread has a sealer, and handles that
+    /// none of the others has.
+    pub(crate) fn new(key: [u8; 16], thread: usize) -> Self {
+        Self { key, last_handle: (thread as u128) << 64, held: None }
     }
 
     /// The packet as the engine may see it.
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn equal_passwords_have_equal_seals_under_one_key_only() {
-        let (mut one, mut other) = (Sealer::new([1; 16]), Sealer::new([2; 16]));
+        let (mut one, mut other) = (Sealer::new([1; 16], 0), Sealer::new([2; 16], 0));
         assert_eq!(one.seal(enter(b"open")), one.seal(enter(b"open")));
         assert_ne!(one.seal(enter(b"open")), one.seal(enter(b"Open")));
         assert_ne!(one.seal(enter(b"open")), other.seal(enter(b"open")));
@@ -81,7 +82,7 @@ mod tests {
 
     #[test]
     fn login_secret_is_handed_back_once_and_only_for_its_handle() {
-        let mut sealer = Sealer::new([1; 16]);
+        let mut sealer = Sealer::new([1; 16], 0);
         let first = handle(sealer.seal(login(b"one")));
         let second = handle(sealer.seal(login(b"one")));
         assert_ne!(first, second, "a handle says nothing about the secret");
@@ -92,7 +93,7 @@ mod tests {
 
     #[test]
     fn wiped_secret_is_gone() {
-        let mut sealer = Sealer::new([1; 16]);
+        let mut sealer = Sealer::new([1; 16], 0);
         let sealed = handle(sealer.seal(login(b"one")));
         sealer.wipe();
         assert_eq!(sealer.take(sealed), None);

@@ -13,7 +13,10 @@ use crate::lanes::Lane;
 use crate::pool::PoolReport;
 use crate::report::Report;
 
-/// How a node stands, taken between two inputs, so that its figures belong together. All totals are since the start.
+/// How a node stands. All totals are since the start.
+///
+/// With one I/O thread it is taken between two inputs, so that its figures belong together. With several, what the
+/// engine holds and the first thread's part are, and the others follow as soon as they come to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -42,6 +45,24 @@ pub struct Stats {
     pub middleware: Vec<MiddlewareStats>,
     /// The buffers that services and programs have borrowed ([`crate::Buffers`]). Those of connections are in the report.
     pub buffers: PoolReport,
+    /// The I/O threads, the one that accepts first.
+    pub io_threads: Vec<IoThreadStats>,
+}
+
+/// One I/O thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IoThreadStats {
+    /// Its connections, those that are being closed included.
+    pub connections: u64,
+    /// How often it had to wait for another thread that held the engine.
+    pub engine_waits: u64,
+    /// How long it has waited for the engine.
+    pub engine_waited: Duration,
+    /// Parcels that it got from other threads: what one of their turns decided about its connections.
+    pub parcels: u64,
+    /// What the parcels have put into its outboxes: packets, one for each recipient.
+    pub appends: u64,
 }
 
 /// One handler of custom commands.
@@ -153,7 +174,21 @@ pub struct Latency {
 /// The last bucket but one ends at 17 minutes.
 const BUCKETS: usize = 32;
 
+impl PacketStats {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+    }
+}
+
 impl Latency {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.buckets.iter_mut().zip(&other.buckets).for_each(|(count, more)| *count += more);
+        self.count += other.count;
+        self.total += other.total;
+        self.slowest = self.slowest.max(other.slowest);
+    }
+
     pub(crate) fn record(&mut self, took: Duration) {
         let bits = u64::BITS - u64::try_from(took.as_micros()).unwrap_or(u64::MAX).leading_zeros();
         self.buckets[(bits as usize).min(BUCKETS - 1)] += 1;

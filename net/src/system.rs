@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Waker;
@@ -26,6 +27,8 @@ pub(crate) enum SystemWork<S> {
     Input(Input<'static>),
     /// An accepted connection.
     Connection { stream: S, peer: SocketAddr },
+    /// A connection that the home has accepted for this thread; an error if it did not arrive whole.
+    Arrival { stream: io::Result<S>, peer: SocketAddr },
     /// The operator asks how the node stands.
     Report { reply: oneshot::Sender<Report> },
     /// The operator asks for everything that is counted.
@@ -147,6 +150,11 @@ impl<S> SystemLane<S> {
     pub(crate) fn is_idle(&self) -> bool {
         let is_foreign_called = self.foreign.as_ref().is_some_and(|foreign| foreign.list().is_called());
         !is_foreign_called && !self.errands.is_called() && self.queue.len() == 0
+    }
+
+    /// Whether something is in the queue.
+    pub(crate) fn has_work(&self) -> bool {
+        self.queue.len() > 0
     }
 
     /// Has this task woken when there is something. Foreign errands have a task of their own, which wakes it in turn.

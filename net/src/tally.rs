@@ -7,7 +7,7 @@ use lobbyd_core::packet::{ClientPacket, CloseReason, Sealed, ServerPacket};
 use crate::stats::{HeartbeatStats, PacketStats, Stats};
 
 /// Totals since the start.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tally {
     /// By the packets' numbers.
     packets_in: [PacketStats; CLIENT_PACKETS],
@@ -37,8 +37,9 @@ impl Tally {
         kind.bytes += bytes as u64;
     }
 
-    pub(crate) fn sent(&mut self, packet: &ServerPacket, bytes: usize, recipients: u64) {
-        let kind = &mut self.packets_out[usize::from(packet.number())];
+    /// So many outboxes have taken a packet of that number.
+    pub(crate) fn sent(&mut self, packet: u8, bytes: usize, recipients: u64) {
+        let kind = &mut self.packets_out[usize::from(packet)];
         kind.packets += recipients;
         kind.bytes += bytes as u64 * recipients;
     }
@@ -53,6 +54,18 @@ impl Tally {
 
     pub(crate) fn closed(&mut self, reason: CloseReason) {
         *self.closes.entry(reason).or_default() += 1;
+    }
+
+    /// Adds what another thread has counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.packets_in.iter_mut().zip(&other.packets_in).for_each(|(kind, more)| kind.add(*more));
+        self.packets_out.iter_mut().zip(&other.packets_out).for_each(|(kind, more)| kind.add(*more));
+        self.batches.iter_mut().zip(&other.batches).for_each(|(count, more)| *count += more);
+        for (reason, count) in &other.closes {
+            *self.closes.entry(*reason).or_default() += count;
+        }
+        self.heartbeat.pings += other.heartbeat.pings;
+        self.heartbeat.latency.add(&other.heartbeat.latency);
     }
 
     /// Puts its figures into `stats`.

@@ -2,14 +2,15 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
 use lobbyd_core::input::{Admin, Input};
 use tokio::sync::mpsc;
-use tokio::task::{unconstrained, yield_now};
+use tokio::task::{JoinSet, unconstrained, yield_now};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::warn;
 
@@ -34,8 +35,24 @@ const ACCEPT_WARNING_INTERVAL: Duration = Duration::from_secs(10);
 /// Between two steps of housekeeping.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Runs what every hub needs.
+pub(crate) fn run<S: Stream>(running: &mut JoinSet<()>, hub: &Rc<RefCell<Hub<S>>>) {
+    running.spawn_local(visit(hub.clone()));
+    running.spawn_local(flush(hub.clone()));
+    running.spawn_local(run_system(hub.clone()));
+    running.spawn_local(keep_house(hub.clone()));
+    if !hub.borrow().is_alone() {
+        running.spawn_local(read_mail(hub.clone()));
+    }
+}
+
+/// Task: does what other threads have decided, when no turn does.
+async fn read_mail<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
+    poll_fn(|context| hub.borrow_mut().poll_mail(context)).await
+}
+
 /// Task: visits the connections that were woken.
-pub(crate) async fn visit<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
+async fn visit<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
     // Without tokio's budget: every connection has its own for a turn, and there is a pause after so many of them.
     unconstrained(async {
         loop {
@@ -48,7 +65,7 @@ pub(crate) async fn visit<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
 }
 
 /// Task: writes what waits in outboxes.
-pub(crate) async fn flush<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
+async fn flush<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
     poll_fn(|context| {
         hub.borrow_mut().poll_flush(context);
         Poll::Pending
@@ -79,7 +96,7 @@ pub(crate) async fn fire_deadlines<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
 }
 
 /// Task: a turn for the system lane when nobody else has one.
-pub(crate) async fn run_system<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
+async fn run_system<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
     poll_fn(|context| {
         hub.borrow_mut().poll_system(context);
         Poll::Pending
@@ -88,7 +105,7 @@ pub(crate) async fn run_system<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
 }
 
 /// Task: the background lane. Its timer runs only while there is something to do.
-pub(crate) async fn keep_house<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
+async fn keep_house<S: Stream>(hub: Rc<RefCell<Hub<S>>>) {
     loop {
         poll_fn(|context| hub.borrow_mut().poll_untidy(context)).await;
         sleep(HOUSEKEEPING_INTERVAL).await;
@@ -118,6 +135,19 @@ pub(crate) async fn accept<L: Listener>(mut listener: L, queue: SystemQueue<L::S
                 sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// Errand: takes up the connections that the home has accepted.
+pub(crate) async fn arrive<S, D>(
+    mut arrivals: mpsc::UnboundedReceiver<(D, SocketAddr)>,
+    attach: fn(D) -> io::Result<S>,
+    queue: SystemQueue<S>,
+) {
+    let mut share = Share::new(CONNECTS_PER_TURN);
+    while let Some((stream, peer)) = arrivals.recv().await {
+        queue.push(SystemWork::Arrival { stream: attach(stream), peer });
+        share.take(&queue).await;
     }
 }
 

@@ -38,6 +38,24 @@ pub trait Stream: 'static {
     fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
+/// A stream that can go on on another thread: one of several I/O threads accepts for all.
+pub trait Detach: Stream + Sized {
+    /// The stream while it belongs to no thread.
+    type Detached: Send + 'static;
+
+    /// Takes it out of the place where it was accepted.
+    ///
+    /// # Errors
+    /// When the system refuses it; the connection is closed then.
+    fn detach(self) -> io::Result<Self::Detached>;
+
+    /// Takes it up on the thread that calls this.
+    ///
+    /// # Errors
+    /// When the system refuses it; the connection is closed then.
+    fn attach(detached: Self::Detached) -> io::Result<Self>;
+}
+
 /// A source of connections.
 pub trait Listener: 'static {
     /// What it accepts.
@@ -67,6 +85,18 @@ impl Stream for TcpStream {
 
     fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         AsyncWrite::poll_shutdown(Pin::new(self), context)
+    }
+}
+
+impl Detach for TcpStream {
+    type Detached = std::net::TcpStream;
+
+    fn detach(self) -> io::Result<std::net::TcpStream> {
+        self.into_std()
+    }
+
+    fn attach(detached: std::net::TcpStream) -> io::Result<Self> {
+        Self::from_std(detached)
     }
 }
 

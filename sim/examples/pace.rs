@@ -154,6 +154,7 @@ fn setup(names: &[String], chop: Option<u32>) -> anyhow::Result<Setup> {
         accounts: names.iter().map(account).collect::<anyhow::Result<_>>()?,
         daemons: Setup::default().daemons,
         store: Store::Listed,
+        io_threads: 1,
         network: Network { chop, ..Network::default() },
         is_loose: false,
     })

@@ -104,13 +104,13 @@ fn setup() -> impl Strategy<Value = Setup> {
     let store = select(vec![Store::Listed, Store::Redis]);
     let network = (latency(), option::of(1_u32..100)).prop_map(|(latency, chop)| Network { latency, chop });
     let network = prop_oneof![Just(Network::default()), network];
-    (config(), vec(option::of(text()), 4), accounts, daemons, store, network, any::<bool>()).prop_map(
-        |(config, passwords, accounts, daemons, store, network, is_loose)| {
+    (config(), vec(option::of(text()), 4), accounts, daemons, store, 1..=64_u32, network, any::<bool>()).prop_map(
+        |(config, passwords, accounts, daemons, store, io_threads, network, is_loose)| {
             let numbers = config.fixed_rooms.iter().map(|room| room.number);
             let room_passwords =
                 numbers.zip(passwords).filter_map(|(number, password)| Some((number, password?))).collect();
             let daemons = daemons.into_iter().map(str::to_owned).collect();
-            Setup { config, room_passwords, accounts, daemons, store, network, is_loose }
+            Setup { config, room_passwords, accounts, daemons, store, io_threads, network, is_loose }
         },
     )
 }

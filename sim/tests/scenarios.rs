@@ -109,6 +109,30 @@ fn every_scenario_holds_on_the_turmoil_layer_part_four() {
     holds_on_the_turmoil_layer(3);
 }
 
+/// The same with the clients of each daemon spread over three I/O threads.
+fn holds_with_three_io_threads(part: usize) {
+    let seed = seed::from_environment();
+    let mut complaints = Vec::new();
+    for file in files().iter().skip(part).step_by(2) {
+        complaints.extend(complaint(file, "turmoil, with `io_threads 3`", seed, |scenario| {
+            let mut scenario = scenario.clone();
+            scenario.setup.io_threads = 3;
+            Box::new(Turmoil::for_scenario(&scenario, seed).expect("the setup can be built"))
+        }));
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn every_scenario_holds_with_three_io_threads_part_one() {
+    holds_with_three_io_threads(0);
+}
+
+#[test]
+fn every_scenario_holds_with_three_io_threads_part_two() {
+    holds_with_three_io_threads(1);
+}
+
 #[test]
 fn every_scenario_file_is_read_and_begins_with_its_sentence() {
     let mut titles = BTreeSet::new();

@@ -35,7 +35,7 @@ pub type Packet<'p> = ClientPacket<'p, Sealed>;
 /// It must be deterministic, as everything that changes what the engine is told: time is handed in. One that panics is
 /// taken out of the chain until an operator enables it again; the packet at which it did is refused with
 /// `ExtensionFailed`.
-pub trait Middleware {
+pub trait Middleware: Send {
     /// What it is called in the log.
     fn name(&self) -> &str;
 

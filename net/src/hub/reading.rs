@@ -3,6 +3,7 @@
 use std::io;
 use std::mem;
 use std::num::NonZeroU32;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use lobbyd_core::id::SessionId;
@@ -15,6 +16,7 @@ use zeroize::Zeroize;
 
 use super::Hub;
 use crate::codec;
+use crate::commons::Helm;
 use crate::connection::Phase;
 use crate::frame::next_frame;
 use crate::transport::Stream;
@@ -26,7 +28,7 @@ const CLIENT_NAME_BYTES_MAX: usize = 64;
 
 impl<S: Stream> Hub<S> {
     /// Reads and steps until there is nothing to read, the budget is used up or the session is over.
-    pub(super) fn poll_session(&mut self, context: &mut Context<'_>, session: SessionId, now: Instant) -> Poll<()> {
+    pub(super) fn poll_session(&mut self, context: &mut Context<'_>, session: SessionId) -> Poll<()> {
         let Some(connection) = self.connections.get_mut(session) else {
             return Poll::Ready(());
         };
@@ -40,8 +42,11 @@ impl<S: Stream> Hub<S> {
         let mut frames_left = FRAMES_PER_TURN;
         while self.is_open(session) {
             match ready!(self.poll_fill(context, session)) {
-                Ok(Filled::Bytes(count)) => frames_left -= self.take_frames(session, now, count, frames_left),
-                Ok(Filled::End) => self.hang_up(session, now),
+                // The engine is taken only now, so that nobody waits for it while this is read.
+                Ok(Filled::Bytes(count)) => {
+                    frames_left -= self.in_turn(|hub, helm| hub.take_frames(helm, session, count, frames_left));
+                }
+                Ok(Filled::End) => self.in_turn(|hub, helm| hub.hang_up(helm, session)),
                 Err(error) => self.break_connection(session, &error),
             }
             if frames_left == 0 {
@@ -51,6 +56,15 @@ impl<S: Stream> Hub<S> {
             }
         }
         Poll::Ready(())
+    }
+
+    /// A turn for what was read.
+    fn in_turn<T>(&mut self, work: impl FnOnce(&mut Self, &mut Helm) -> T) -> T {
+        let commons = Rc::clone(&self.commons);
+        let mut helm = self.begin_turn(&commons);
+        let result = work(self, &mut helm);
+        self.end_turn(helm);
+        result
     }
 
     /// Puts the connection's inbox, and what can be read behind it, into the scratch buffer. Reads nothing while a
@@ -81,7 +95,7 @@ impl<S: Stream> Hub<S> {
 
     /// Steps the engine with the first frames of the scratch buffer, as many as may be, and keeps the rest in the
     /// connection's inbox. Returns how many it were.
-    fn take_frames(&mut self, session: SessionId, now: Instant, filled: usize, frames_max: u32) -> u32 {
+    fn take_frames(&mut self, helm: &mut Helm, session: SessionId, filled: usize, frames_max: u32) -> u32 {
         // Taken out for the loop, because a packet borrows from it while the engine is stepped.
         let mut scratch = mem::take(&mut self.scratch);
         let mut rest = &scratch[..filled];
@@ -100,21 +114,21 @@ impl<S: Stream> Hub<S> {
                         Ok(packet) => {
                             self.tally.received(&packet, frame.consumed);
                             if let ClientPacket::Pong { nonce } = packet {
-                                self.ponged(session, nonce, now);
+                                self.ponged(session, nonce, helm.now);
                             }
                             if let ClientPacket::Hello { client, .. } = packet {
                                 note_client(session, client);
                             }
                             held_secret |= packet.holds_secret();
                             let packet = self.sealer.seal(packet);
-                            self.step_packet(now, session, packet);
+                            self.step_packet(helm, session, packet);
                             self.sealer.wipe();
                         }
-                        Err(fault) => self.refuse_bytes(session, now, fault),
+                        Err(fault) => self.refuse_bytes(helm, session, fault),
                     }
                 }
                 Err(fault) => {
-                    self.refuse_bytes(session, now, fault);
+                    self.refuse_bytes(helm, session, fault);
                     // Where the next frame would begin is not known.
                     break;
                 }
@@ -126,7 +140,7 @@ impl<S: Stream> Hub<S> {
         if let Some(connection) = self.connections.get_mut(session) {
             connection.packets_in += u64::from(frames);
             if frames > 0 {
-                connection.heard_at = now;
+                connection.heard_at = helm.now;
             }
             match (connection.inbox_is_ready, is_ready) {
                 (false, true) => self.user_lane.add_waiting(),
@@ -161,8 +175,8 @@ impl<S: Stream> Hub<S> {
         }
     }
 
-    fn refuse_bytes(&mut self, session: SessionId, now: Instant, fault: WireFault) {
-        self.step(now, Input::Malformed { session, fault });
+    fn refuse_bytes(&mut self, helm: &mut Helm, session: SessionId, fault: WireFault) {
+        self.step(helm, Input::Malformed { session, fault });
     }
 }
 

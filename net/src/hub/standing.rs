@@ -1,22 +1,120 @@
-//! What the hub says about itself.
+//! What the hub says about itself, and how the home gathers what all hubs of a node say.
 
 use std::time::Duration;
 
+use lobbyd_core::Engine;
 use lobbyd_core::time::Instant;
+use tokio::sync::oneshot;
 
-use super::Hub;
+use super::{Door, Hub};
+use crate::commons::Helm;
 use crate::connection::{Connection, Phase};
 use crate::lanes::{LaneReport, LanesReport};
-use crate::report::Report;
-use crate::stats::{ConnectionStats, SessionStats, Stats};
+use crate::node::ConnectionPage;
+use crate::pool::PoolReport;
+use crate::report::{Report, Traffic};
+use crate::stats::{ConnectionStats, IoThreadStats, SessionStats, Stats};
+use crate::tally::Tally;
 use crate::transport::Stream;
 
+/// What the home asks another thread.
+pub(crate) enum Question {
+    /// How it stands.
+    Figures { reply: oneshot::Sender<Figures> },
+    /// Some of its connections.
+    Connections { from: u32, limit: usize, reply: oneshot::Sender<ConnectionPage> },
+}
+
+/// How one thread stands.
+pub(crate) struct Figures {
+    traffic: Traffic,
+    lanes: LanesReport,
+    pool: PoolReport,
+    tally: Tally,
+    thread: IoThreadStats,
+}
+
 impl<S: Stream> Hub<S> {
-    /// How the driver stands.
-    pub(crate) fn report(&self) -> Report {
-        Report {
-            counts: self.engine.counts(),
-            connections: self.connections.count() as u64,
+    /// Gathers how all threads stand, and tells it: at once, if there is but this one.
+    pub(super) fn tell_stats(&mut self, helm: &Helm, tell: impl FnOnce(Stats) + 'static) {
+        let (common, own) = (self.common_stats(helm), self.figures());
+        let ask = |door: &Door<S>| {
+            let (reply, figures) = oneshot::channel();
+            // A thread that does not run any more says nothing.
+            let _ = door.questions.send(Question::Figures { reply });
+            figures
+        };
+        let others: Vec<_> = self.home.iter().flat_map(|home| &home.doors).map(ask).collect();
+        if others.is_empty() {
+            tell(summed(common, own, Vec::new()));
+            return;
+        }
+        self.system.begin(|_| async move {
+            let mut figures = Vec::with_capacity(others.len());
+            for other in others {
+                figures.extend(other.await);
+            }
+            tell(summed(common, own, figures));
+        });
+    }
+
+    /// Some connections: those of one thread after those of another.
+    pub(super) fn tell_connections(
+        &mut self,
+        helm: &Helm,
+        from: u32,
+        limit: usize,
+        reply: oneshot::Sender<ConnectionPage>,
+    ) {
+        let thread = self.place.thread_of_slot(from);
+        let door = self.home.as_ref().and_then(|home| home.doors.get(thread.checked_sub(1)?));
+        if let Some(door) = door {
+            // A thread that does not run any more says nothing.
+            let _ = door.questions.send(Question::Connections { from, limit, reply });
+        } else {
+            // Whoever asked may have gone.
+            let _ = reply.send(self.connection_page(&helm.engine, from, limit));
+        }
+    }
+
+    /// Answers the home.
+    pub(crate) fn answer(&mut self, question: Question) {
+        // Whoever asked may have gone.
+        match question {
+            Question::Figures { reply } => {
+                let _ = reply.send(self.figures());
+            }
+            Question::Connections { from, limit, reply } => {
+                let commons = self.commons.clone();
+                let helm = commons.relay().look(&mut self.waits);
+                let _ = reply.send(self.connection_page(&helm.engine, from, limit));
+            }
+        }
+    }
+
+    /// What is told of a node beside the figures of its threads.
+    fn common_stats(&self, helm: &Helm) -> Stats {
+        let counts = helm.engine.counts();
+        Stats {
+            report: Report { counts, uptime: self.commons.started_at().elapsed(), ..Report::default() },
+            sessions: SessionStats {
+                anonymous: counts.sessions - counts.online - counts.logins_pending,
+                login_pending: counts.logins_pending,
+                in_lobby: counts.online - counts.members,
+                in_room: counts.members,
+            },
+            logins: self.home.as_ref().map(|home| home.logins().stats()).unwrap_or_default(),
+            scheduled: self.scheduled.stats(),
+            extensions: helm.extension_figures.stats(&helm.engine),
+            middleware: helm.chain.stats(),
+            buffers: self.home.as_ref().map(|home| home.buffers.report()).unwrap_or_default(),
+            ..Stats::default()
+        }
+    }
+
+    /// How this thread stands.
+    pub(super) fn figures(&self) -> Figures {
+        Figures {
             traffic: self.traffic,
             lanes: LanesReport {
                 system: self.system.report(),
@@ -24,61 +122,70 @@ impl<S: Stream> Hub<S> {
                 background: LaneReport { waiting: self.is_untidy().into(), ..self.background_lane },
             },
             pool: self.pool.report(),
-            uptime: self.started_at.elapsed(),
+            tally: self.tally.clone(),
+            thread: IoThreadStats {
+                connections: self.connections.count() as u64,
+                engine_waits: self.waits.count,
+                engine_waited: self.waits.total,
+                parcels: self.parcels,
+                appends: self.appends,
+            },
         }
     }
 
-    /// Everything about it.
-    pub(crate) fn stats(&self) -> Stats {
-        let report = self.report();
-        let counts = report.counts;
-        let mut stats = Stats {
-            report,
-            sessions: SessionStats {
-                anonymous: counts.sessions - counts.online - counts.logins_pending,
-                login_pending: counts.logins_pending,
-                in_lobby: counts.online - counts.members,
-                in_room: counts.members,
-            },
-            logins: self.logins.stats(),
-            scheduled: self.scheduled.stats(),
-            extensions: self.extension_figures.stats(&self.engine),
-            middleware: self.chain.stats(),
-            buffers: self.buffers.report(),
-            ..Stats::default()
-        };
-        self.tally.tell(&mut stats);
-        stats
-    }
-
-    /// Up to `limit` connections, those of `from` and later slots, and the slot at which the next ones begin.
-    pub(crate) fn connection_page(&self, from: u32, limit: usize) -> (Vec<ConnectionStats>, Option<u32>) {
-        let now = self.now();
+    /// Up to `limit` connections, those of `from` and later slots, and the slot at which the next ones begin: perhaps of
+    /// the next thread.
+    fn connection_page(&self, engine: &Engine, from: u32, limit: usize) -> ConnectionPage {
+        let now = self.commons.now();
         let mut connections = self.connections.at_or_behind(from);
-        let page = connections.by_ref().take(limit).map(|connection| self.connection_stats(connection, now)).collect();
-        (page, connections.next().map(|connection| connection.session.index))
+        let tell = |connection| connection_stats(engine, connection, now);
+        let page = connections.by_ref().take(limit).map(tell).collect();
+        let next = connections.next().map(|connection| connection.session.index);
+        let next_thread = self.place.thread + 1;
+        let has_more = next_thread < self.commons.threads();
+        (page, next.or_else(|| u32::try_from(next_thread).ok().filter(|_| has_more)))
     }
+}
 
-    fn connection_stats(&self, connection: &Connection<S>, now: Instant) -> ConnectionStats {
-        let user = self.engine.user(connection.session);
-        ConnectionStats {
-            session: connection.session,
-            address: connection.peer,
-            user: user.map(|user| user.name()),
-            room: user.and_then(|user| user.room()),
-            closing: match connection.phase {
-                Phase::Open => None,
-                Phase::Closing(reason) | Phase::Broken(reason) => Some(reason),
-            },
-            connected: now.saturating_since(connection.connected_at),
-            idle: now.saturating_since(connection.heard_at),
-            packets_in: connection.packets_in,
-            bytes_in: connection.bytes_in,
-            packets_out: connection.packets_out,
-            bytes_out: connection.bytes_out,
-            inbox_bytes: connection.inbox.len() as u64,
-            outbox_bytes: connection.outbox.len() as u64,
-            heartbeat_latency: connection.heartbeat_latency_us.map(|micros| Duration::from_micros(micros.get().into())),
-        }
+/// The figures of the threads together with what is told beside them.
+fn summed(common: Stats, own: Figures, others: Vec<Figures>) -> Stats {
+    let mut stats = common;
+    let Figures { traffic, lanes, pool, mut tally, thread } = own;
+    stats.report = Report { traffic, lanes, pool, ..stats.report };
+    stats.io_threads.push(thread);
+    for other in others {
+        let Figures { traffic, lanes, pool, tally: more, thread } = other;
+        stats.report.traffic.add(traffic);
+        stats.report.lanes.add(lanes);
+        stats.report.pool.add(pool);
+        tally.add(&more);
+        stats.io_threads.push(thread);
+    }
+    stats.report.connections = stats.io_threads.iter().map(|thread| thread.connections).sum();
+    stats.report.engine_waited = stats.io_threads.iter().map(|thread| thread.engine_waited).sum();
+    tally.tell(&mut stats);
+    stats
+}
+
+fn connection_stats<S>(engine: &Engine, connection: &Connection<S>, now: Instant) -> ConnectionStats {
+    let user = engine.user(connection.session);
+    ConnectionStats {
+        session: connection.session,
+        address: connection.peer,
+        user: user.map(|user| user.name()),
+        room: user.and_then(|user| user.room()),
+        closing: match connection.phase {
+            Phase::Open => None,
+            Phase::Closing(reason) | Phase::Broken(reason) => Some(reason),
+        },
+        connected: now.saturating_since(connection.connected_at),
+        idle: now.saturating_since(connection.heard_at),
+        packets_in: connection.packets_in,
+        bytes_in: connection.bytes_in,
+        packets_out: connection.packets_out,
+        bytes_out: connection.bytes_out,
+        inbox_bytes: connection.inbox.len() as u64,
+        outbox_bytes: connection.outbox.len() as u64,
+        heartbeat_latency: connection.heartbeat_latency_us.map(|micros| Duration::from_micros(micros.get().into())),
     }
 }

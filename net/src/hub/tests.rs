@@ -1,18 +1,24 @@
 use std::cell::Cell;
+use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::Wake;
+use std::task::{Poll, Wake};
 
 use lobbyd_core::config::Config;
 use lobbyd_core::input::{Account, Admin, WireFault};
-use lobbyd_core::packet::ServerPacket;
+use lobbyd_core::name::UserName;
+use lobbyd_core::packet::{CloseReason, ServerPacket};
 use lobbyd_core::text::Text;
 use tokio::sync::oneshot;
 
+use super::closing::DISCARD_BYTES_MAX;
 use super::visiting::VISITS_AT_A_TIME;
 use super::writing::{CLOSING_BYTES, WRITES_PER_TURN};
 use super::*;
 use crate::codec;
-use crate::extension::Extensions;
+use crate::extension::{Assembled, Extensions};
+use crate::login::Logins;
+use crate::parcel::{FrameKind, Notice, Role};
+use crate::report::Report;
 use crate::stores::{Accounts, LocalFuture, SecretBytes, Unavailable};
 
 /// A client that sends without end, a little at each look, and reads everything.
@@ -60,16 +66,46 @@ impl Accounts for Nobody {
 
 fn hub(config: Config) -> Rc<RefCell<Hub<Chatterbox>>> {
     let logins = Logins::new(Rc::new(Nobody), None, Duration::from_secs(5));
-    Hub::new(Extensions::new().assemble(config, 1, Instant::ZERO), Sealer::new([1; 16]), logins)
+    let (sessions_max, frame_bytes_max) = (config.sessions_max, config.frame_bytes_max);
+    let outbox_bytes_max = config.outbox_bytes_max as usize;
+    let Assembled { engine, services, chain, figures, buffers } = Extensions::new().assemble(config, 1, Instant::ZERO);
+    let commons = Arc::new(Commons::new(engine, chain, figures, 1));
+    let parts = HubParts {
+        commons,
+        place: Place::new(0, 1),
+        room_key: [1; 16],
+        sessions_max,
+        outbox_bytes_max,
+        frame_bytes_max,
+    };
+    Hub::new(parts, Some(Home::new(services, logins, buffers, Vec::new())))
+}
+
+/// A turn in which nothing happens but this.
+fn in_turn<T>(hub: &mut Hub<Chatterbox>, work: impl FnOnce(&mut Hub<Chatterbox>, &mut Helm) -> T) -> T {
+    let commons = hub.commons.clone();
+    let mut helm = hub.begin_turn(&commons);
+    let result = work(hub, &mut helm);
+    hub.end_turn(helm);
+    result
+}
+
+/// How the node stands.
+fn report(hub: &mut Hub<Chatterbox>) -> Report {
+    let told = Rc::new(Cell::new(None));
+    let telling = Rc::clone(&told);
+    let commons = hub.commons.clone();
+    let helm = commons.relay().look(&mut hub.waits);
+    hub.tell_stats(&helm, move |stats| telling.set(Some(stats.report)));
+    told.take().expect("there is no other thread")
 }
 
 fn accept(hub: &Rc<RefCell<Hub<Chatterbox>>>, sent: &Rc<Cell<usize>>) -> SessionId {
     let stream = Chatterbox { sent: sent.clone(), pauses: false, at_write: None };
     let mut hub = hub.borrow_mut();
-    let now = hub.begin_turn();
-    let session = hub.connect(now, stream, SocketAddr::from(([127, 0, 0, 1], 1))).expect("a free slot");
-    hub.end_turn(now);
-    session
+    hub.commons.add_connection(0);
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    in_turn(&mut hub, |hub, helm| hub.connect(helm, stream, peer)).expect("a free slot")
 }
 
 #[test]
@@ -141,7 +177,7 @@ fn client_that_reads_is_not_slow_however_much_is_said_before_the_flusher_comes()
     hub.outbox_bytes_max = 2_000;
     let packet = ServerPacket::AnnounceNotify { text: Text::new(&"x".repeat(900)) };
     for _ in 0..100 {
-        hub.broadcast(&[session], &packet);
+        in_turn(&mut hub, |hub, helm| hub.broadcast(&mut helm.outgoing, &[session], &packet));
     }
     let connection = hub.connections.get_mut(session).unwrap();
     assert!(!connection.is_overflowed);
@@ -156,8 +192,8 @@ fn housekeeping_waits_for_every_other_lane() {
     let crowd: Vec<_> = (0..200).map(|_| hub.pool.lend()).collect();
     crowd.into_iter().for_each(|buffer| hub.pool.take_back(buffer));
     hub.tidy();
-    let idle = hub.report().pool.idle;
-    assert_eq!(hub.report().lanes.background, LaneReport { waiting: 1, peak: 0, handled: 1, deferred: 0 });
+    let idle = report(&mut hub).pool.idle;
+    assert_eq!(report(&mut hub).lanes.background, LaneReport { waiting: 1, peak: 0, handled: 1, deferred: 0 });
 
     // An input waits; then an errand; then packets; then an outbox.
     hub.system.push(Input::Admin(Admin::Announce { text: "hello".into() }));
@@ -173,10 +209,10 @@ fn housekeeping_waits_for_every_other_lane() {
     hub.dirty.push(SessionId { index: 0, generation: 0 });
     hub.tidy();
     hub.dirty.clear();
-    assert_eq!(hub.report().pool.idle, idle);
+    assert_eq!(report(&mut hub).pool.idle, idle);
     hub.tidy();
-    assert!(hub.report().pool.idle < idle);
-    assert_eq!(hub.report().lanes.background, LaneReport { waiting: 1, peak: 0, handled: 2, deferred: 4 });
+    assert!(report(&mut hub).pool.idle < idle);
+    assert_eq!(report(&mut hub).lanes.background, LaneReport { waiting: 1, peak: 0, handled: 2, deferred: 4 });
 }
 
 /// A task that counts how often it was woken.
@@ -231,7 +267,8 @@ async fn ping_of_a_connection_that_has_gone_is_forgotten() {
     let (hub, sent) = (hub(Config::default()), Rc::default());
     let session = accept(&hub, &sent);
     let mut hub = hub.borrow_mut();
-    hub.send(session, &ServerPacket::Ping { nonce: 1 });
+    let ping = ServerPacket::Ping { nonce: 1 };
+    in_turn(&mut hub, |hub, helm| hub.send(&mut helm.outgoing, helm.now, session, &ping));
     assert_eq!(hub.pings.len(), 1);
     hub.set_phase(session, Phase::Broken(CloseReason::Disconnected));
     hub.remove(session);
@@ -254,4 +291,28 @@ async fn flusher_waits_until_everybody_who_was_ready_had_a_turn() {
     assert_eq!(sleeper.0.load(Ordering::Relaxed), 0);
     assert!(hub.poll_visits(&context).is_ready(), "whoever is closed is visited again");
     assert_eq!(sleeper.0.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn parcel_for_whoever_had_the_slot_before_reaches_nobody() {
+    let (hub, sent) = (hub(Config::default()), Rc::default());
+    let leaver = accept(&hub, &sent);
+    in_turn(&mut hub.borrow_mut(), |hub, helm| hub.hang_up(helm, leaver));
+    hub.borrow_mut().remove(leaver);
+    let newcomer = accept(&hub, &sent);
+    assert_eq!((newcomer.index, newcomer.generation), (leaver.index, leaver.generation + 1));
+    let mut hub = hub.borrow_mut();
+    let before = hub.connections.get_mut(newcomer).unwrap().outbox.len();
+
+    let mut parcel = Parcel::default();
+    for (role, packet) in [(Role::Usual, 17), (Role::Ping { nonce: 1, at: Instant::ZERO }, 2), (Role::Farewell, 4)] {
+        parcel.address(leaver);
+        parcel.put_frame(b"for somebody else", FrameKind { packet, role });
+    }
+    parcel.put_notice(Notice::Close { session: leaver, reason: CloseReason::Superseded });
+    hub.unpack(&mut parcel);
+    let newcomer = hub.connections.get_mut(newcomer).unwrap();
+    assert_eq!((newcomer.outbox.len(), newcomer.phase), (before, Phase::Open));
+    assert!(hub.pings.is_empty());
+    assert_eq!((hub.parcels, hub.appends), (1, 0));
 }

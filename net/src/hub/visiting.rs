@@ -21,6 +21,12 @@ impl<S: Stream> Hub<S> {
     /// Visits connections that were woken; ready when there is a pause to be made before others are visited. What they
     /// give rise to is flushed when all who were ready together have had their turn.
     pub(crate) fn poll_visits(&mut self, context: &Context<'_>) -> Poll<()> {
+        // One's own mail is read by another task, which never rests: nobody waits for ever.
+        if !self.is_alone() && self.commons.relay().is_crammed(context.waker()) {
+            // Else whoever has all that mail would not know of it before the round is over.
+            self.wake_others();
+            return Poll::Pending;
+        }
         if self.visits.is_round_over() {
             self.visits.begin_round();
         }
@@ -31,7 +37,7 @@ impl<S: Stream> Hub<S> {
         if !self.visits.is_round_over() {
             return Poll::Ready(());
         }
-        // The last one's turn has done this, unless it was closing or gone.
+        // The last one's turn has done this, unless it had none.
         self.call_flusher();
         self.visits.poll_woken(context)
     }
@@ -46,6 +52,18 @@ impl<S: Stream> Hub<S> {
         let mut context = Context::from_waker(&waker);
         if !is_open || self.poll_open(&mut context, session).is_ready() {
             self.visit_closing(&mut context, session);
+        }
+        // The stream may have broken.
+        self.take_own_turn();
+    }
+
+    /// Reads, steps and answers; ready when the session is over.
+    fn poll_open(&mut self, context: &mut Context<'_>, session: SessionId) -> Poll<()> {
+        // Before it is read: what waits is older than what it has to say.
+        self.take_system_turn();
+        match self.poll_session(context, session) {
+            Poll::Pending if self.is_open(session) => Poll::Pending,
+            Poll::Pending | Poll::Ready(()) => Poll::Ready(()),
         }
     }
 

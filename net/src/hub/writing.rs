@@ -2,17 +2,19 @@
 
 use std::io;
 use std::mem;
-use std::task::Context;
+use std::task::{Context, Waker};
 
 use lobbyd_core::id::SessionId;
 use lobbyd_core::input::Input;
 use lobbyd_core::packet::ServerPacket;
+use lobbyd_core::time::Instant;
 use tracing::error;
 
 use super::{Hub, remember};
 use crate::codec;
 use crate::connection::Connection;
 use crate::outbox::{Flushed, Overflow};
+use crate::parcel::{FrameKind, Outgoing, Role};
 use crate::pool::BufferPool;
 use crate::report::Traffic;
 use crate::transport::Stream;
@@ -48,38 +50,98 @@ impl<S: Stream> Hub<S> {
         self.call_housekeeper();
     }
 
-    pub(super) fn send(&mut self, to: SessionId, packet: &ServerPacket) {
-        let is_farewell = matches!(packet, ServerPacket::Closing { .. });
-        if let ServerPacket::Ping { nonce } = packet {
-            self.pinged(to, *nonce);
+    /// Wakes the flusher if there is something for it, and the other threads that have got mail, if everybody who was
+    /// ready has had a turn: so that they, too, find all of it at once.
+    pub(super) fn call_flusher(&mut self) {
+        if !self.visits.is_round_over() {
+            return;
         }
-        let frame = self.encode(packet);
-        let is_put = self.put(to, &frame, is_farewell);
-        self.sent(packet, frame, is_put.into());
+        if !self.dirty.is_empty()
+            && let Some(flusher) = self.flusher.take()
+        {
+            flusher.wake();
+        }
+        self.wake_others();
     }
 
-    pub(super) fn broadcast(&mut self, to: &[SessionId], packet: &ServerPacket) {
+    /// Wakes the other threads that have got mail.
+    pub(super) fn wake_others(&mut self) {
+        self.sleepers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Puts a packet into one outbox, on whichever thread it is.
+    pub(super) fn send(&mut self, outgoing: &mut Outgoing, now: Instant, to: SessionId, packet: &ServerPacket) {
+        let role = if let ServerPacket::Ping { nonce } = packet {
+            Role::Ping { nonce: *nonce, at: now }
+        } else if matches!(packet, ServerPacket::Closing { .. }) {
+            Role::Farewell
+        } else {
+            Role::Usual
+        };
         let frame = self.encode(packet);
+        let thread = self.place.thread_of(to);
+        if thread == self.place.thread {
+            let is_put = self.append(to, &frame, role);
+            self.sent(packet.number(), frame.len(), is_put.into());
+        } else {
+            let parcel = outgoing.to(thread);
+            parcel.address(to);
+            parcel.put_frame(&frame, FrameKind { packet: packet.number(), role });
+        }
+        self.encoded = frame;
+    }
+
+    /// Puts a packet into many outboxes: encoded once, and once in the parcel of every other thread.
+    pub(super) fn broadcast(&mut self, outgoing: &mut Outgoing, to: &[SessionId], packet: &ServerPacket) {
+        let frame = self.encode(packet);
+        let recipients = if outgoing.is_alone() {
+            self.append_all(to, &frame)
+        } else {
+            self.append_own(outgoing, to, &frame, FrameKind { packet: packet.number(), role: Role::Usual })
+        };
+        self.sent(packet.number(), frame.len(), recipients);
+        self.encoded = frame;
+    }
+
+    /// Puts a frame into the outboxes of these sessions, which are all of this thread. Returns how many have taken it.
+    pub(super) fn append_all(&mut self, to: &[SessionId], frame: &[u8]) -> u64 {
         let half_full = self.outbox_bytes_max / 2;
-        let mut recipients = 0;
-        for session in to {
-            let Some(connection) = self.connections.get_mut(*session) else {
-                continue;
-            };
-            let is_usual = connection.is_dirty && !connection.is_overflowed;
-            // What else there may be is seen to elsewhere.
-            let is_put = if is_usual && connection.outbox.extend(half_full, &frame) {
-                connection.packets_out += 1;
-                true
-            } else {
-                self.put(*session, &frame, false)
-            };
-            recipients += u64::from(is_put);
-        }
-        self.sent(packet, frame, recipients);
+        to.iter().map(|session| u64::from(self.append_usual(*session, half_full, frame))).sum()
     }
 
-    /// The packet as a frame, in the buffer that [`sent`](Self::sent) takes back.
+    /// Puts a frame into those outboxes that are of this thread, and into the parcels of the other threads. Returns how
+    /// many of its own have taken it.
+    fn append_own(&mut self, outgoing: &mut Outgoing, to: &[SessionId], frame: &[u8], kind: FrameKind) -> u64 {
+        let half_full = self.outbox_bytes_max / 2;
+        let (mut recipients, mut others) = (0, 0_u64);
+        for session in to {
+            let thread = self.place.thread_of(*session);
+            if thread == self.place.thread {
+                recipients += u64::from(self.append_usual(*session, half_full, frame));
+            } else {
+                outgoing.to(thread).address(*session);
+                others |= 1 << thread;
+            }
+        }
+        outgoing.put_frame(others, frame, kind);
+        recipients
+    }
+
+    #[inline]
+    fn append_usual(&mut self, to: SessionId, half_full: usize, frame: &[u8]) -> bool {
+        let Some(connection) = self.connections.get_mut(to) else {
+            return false;
+        };
+        let is_usual = connection.is_dirty && !connection.is_overflowed;
+        // What else there may be is seen to elsewhere.
+        if is_usual && connection.outbox.extend(half_full, frame) {
+            connection.packets_out += 1;
+            return true;
+        }
+        self.append(to, frame, Role::Usual)
+    }
+
+    /// The packet as a frame, in a buffer that is to be put back.
     fn encode(&mut self, packet: &ServerPacket) -> Vec<u8> {
         let mut frame = mem::take(&mut self.encoded);
         frame.clear();
@@ -88,14 +150,17 @@ impl<S: Stream> Hub<S> {
     }
 
     /// Counts a packet that so many outboxes have taken.
-    fn sent(&mut self, packet: &ServerPacket, frame: Vec<u8>, recipients: u64) {
+    pub(super) fn sent(&mut self, packet: u8, bytes: usize, recipients: u64) {
         self.traffic.packets_out += recipients;
-        self.tally.sent(packet, frame.len(), recipients);
-        self.encoded = frame;
+        self.tally.sent(packet, bytes, recipients);
     }
 
     /// Appends a frame to an outbox, if it takes one.
-    fn put(&mut self, to: SessionId, frame: &[u8], is_farewell: bool) -> bool {
+    pub(super) fn append(&mut self, to: SessionId, frame: &[u8], role: Role) -> bool {
+        let is_farewell = role == Role::Farewell;
+        if let Role::Ping { nonce, at } = role {
+            self.pinged(to, nonce, at);
+        }
         let half_full = self.outbox_bytes_max / 2;
         let Some(mut connection) = self.connections.get_mut(to) else {
             return false;
@@ -132,10 +197,9 @@ impl<S: Stream> Hub<S> {
     }
 
     /// A silent client is asked for a sign of life.
-    fn pinged(&mut self, session: SessionId, nonce: u64) {
-        let now = self.last_turn_at;
+    fn pinged(&mut self, session: SessionId, nonce: u64, at: Instant) {
         if self.connections.get_mut(session).is_some() {
-            self.pings.insert(session, (nonce, now));
+            self.pings.insert(session, (nonce, at));
             self.tally.heartbeat.pings += 1;
         }
     }

@@ -7,4 +7,6 @@ mod closing;
 mod ending;
 mod lanes;
 mod memory;
+mod pipe;
 mod redis;
+mod shards;

@@ -1,5 +1,4 @@
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lobbyd_core::action::Action;
@@ -13,7 +12,11 @@ use lobbyd_net::extension::middleware::{
 
 use crate::support::{ALICE, BOB, Server, chat, heard, responses};
 
-type Log = Rc<RefCell<Vec<String>>>;
+type Log = Arc<Mutex<Vec<String>>>;
+
+fn take(log: &Log) -> Vec<String> {
+    std::mem::take(&mut log.lock().unwrap())
+}
 
 /// Notes what it sees, and does what the text of a chat tells it by its name.
 struct Probe {
@@ -30,7 +33,7 @@ impl Middleware for Probe {
         let ClientPacket::RoomChatRequest { request, room, text } = packet else { return Decision::Pass };
         let said = std::str::from_utf8(text.0).unwrap();
         assert_eq!(passage.user().unwrap().room(), Some(room));
-        self.log.borrow_mut().push(format!("{} < {said}", self.name));
+        self.log.lock().unwrap().push(format!("{} < {said}", self.name));
         match said.strip_prefix(self.name) {
             Some(" stop") => Decision::Stop(Code::NotAllowed),
             Some(" panic") => panic!("told to"),
@@ -45,7 +48,7 @@ impl Middleware for Probe {
 
     fn after(&mut self, _: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, _: Duration) {
         if let ClientPacket::RoomChatRequest { text, .. } = packet {
-            self.log.borrow_mut().push(format!("{} > {text:?} {outcome:?}", self.name));
+            self.log.lock().unwrap().push(format!("{} > {text:?} {outcome:?}", self.name));
             assert!(text.0 != b"panic after", "told to");
         }
     }
@@ -64,7 +67,7 @@ fn probes() -> (Server, Log) {
 fn packets_pass_in_order_and_come_back_in_reverse() {
     let (mut server, log) = probes();
     assert_eq!(heard(&server.says(ALICE, chat(1, "hi"))), ["hi"]);
-    assert_eq!(log.take(), ["one < hi", "two < hi", "two > \"hi\" Done", "one > \"hi\" Done"]);
+    assert_eq!(take(&log), ["one < hi", "two < hi", "two > \"hi\" Done", "one > \"hi\" Done"]);
 }
 
 #[test]
@@ -72,9 +75,9 @@ fn stopped_packet_is_refused_and_goes_no_further() {
     let (mut server, log) = probes();
     let said = server.says(ALICE, chat(1, "one stop"));
     assert_eq!((responses(&said), heard(&said)), (vec!["NotAllowed".to_owned()], vec![]));
-    assert_eq!(log.take(), ["one < one stop", "one > \"one stop\" Refused(NotAllowed)"]);
+    assert_eq!(take(&log), ["one < one stop", "one > \"one stop\" Refused(NotAllowed)"]);
     server.says(ALICE, chat(1, "two stop"));
-    assert_eq!(log.take().len(), 4);
+    assert_eq!(take(&log).len(), 4);
 }
 
 #[test]
@@ -82,7 +85,7 @@ fn replaced_packet_is_what_the_next_and_the_engine_see() {
     let (mut server, log) = probes();
     let said = server.says(ALICE, chat(1, "one shout"));
     assert_eq!((responses(&said), heard(&said)), (vec!["ok".to_owned()], vec!["SHOUT".to_owned()]));
-    assert_eq!(log.take(), ["one < one shout", "two < SHOUT", "two > \"one shout\" Done", "one > \"one shout\" Done"]);
+    assert_eq!(take(&log), ["one < one shout", "two < SHOUT", "two > \"one shout\" Done", "one > \"one shout\" Done"]);
 }
 
 #[test]
@@ -123,13 +126,13 @@ fn login_keeps_its_secret() {
 fn middleware_that_panics_refuses_the_packet_and_is_left_out() {
     let (mut server, log) = probes();
     assert_eq!(responses(&server.says(ALICE, chat(1, "one panic"))), ["ExtensionFailed"]);
-    log.take();
+    take(&log);
     assert_eq!(heard(&server.says(ALICE, chat(2, "one panic"))), ["one panic"]);
-    assert_eq!(log.take(), ["two < one panic", "two > \"one panic\" Done"]);
+    assert_eq!(take(&log), ["two < one panic", "two > \"one panic\" Done"]);
     assert_eq!(responses(&server.says(ALICE, chat(3, "panic after"))), ["ok"]);
-    log.take();
+    take(&log);
     assert_eq!(heard(&server.says(ALICE, chat(4, "nobody looks"))), ["nobody looks"]);
-    assert!(log.take().is_empty());
+    assert!(take(&log).is_empty());
 }
 
 #[test]
@@ -194,7 +197,7 @@ fn one_packet_in_sixteen_is_timed() {
 /// Notes the time that it is told.
 struct Clock {
     is_timed: bool,
-    spent: Rc<RefCell<Vec<Duration>>>,
+    spent: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl Middleware for Clock {
@@ -203,7 +206,7 @@ impl Middleware for Clock {
     }
 
     fn after(&mut self, _: &Passage<'_>, _: &Packet<'_>, _: Outcome, spent: Duration) {
-        self.spent.borrow_mut().push(spent);
+        self.spent.lock().unwrap().push(spent);
     }
 
     fn is_timed(&self) -> bool {
@@ -214,15 +217,15 @@ impl Middleware for Clock {
 #[test]
 fn time_is_measured_if_any_link_asks_for_it() {
     for (one, other) in [(false, false), (false, true), (true, false)] {
-        let spent = Rc::default();
+        let spent = Arc::default();
         let mut extensions = Extensions::new();
         for is_timed in [one, other] {
-            extensions.middleware(Clock { is_timed, spent: Rc::clone(&spent) });
+            extensions.middleware(Clock { is_timed, spent: Arc::clone(&spent) });
         }
         let mut server = Server::new(extensions);
         server.says(ALICE, chat(1, "hi"));
         let is_measured = |spent: &Duration| *spent > Duration::ZERO;
-        assert_eq!(spent.borrow().iter().all(is_measured), one || other);
-        assert_eq!(spent.borrow().iter().any(is_measured), one || other);
+        assert_eq!(spent.lock().unwrap().iter().all(is_measured), one || other);
+        assert_eq!(spent.lock().unwrap().iter().any(is_measured), one || other);
     }
 }

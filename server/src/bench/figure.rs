@@ -44,7 +44,10 @@ pub enum Figure {
     ResidentGrowth,
     /// The share of the measured time in which the server had a processor (1 is one whole processor).
     ServerLoad,
-    /// The same for the generator.
+    /// The time that several I/O threads of the server have waited for each other, by the processor time of its whole
+    /// life.
+    EngineWait,
+    /// The share of the measured time in which the generator had a processor.
     GeneratorLoad,
     /// Microseconds that the generator itself was late with 1 % of its messages, or more.
     GeneratorLateness,
@@ -75,6 +78,7 @@ impl Figure {
             Self::ResidentAfter => "RSS after",
             Self::ResidentGrowth => "RSS growth",
             Self::ServerLoad => "server load",
+            Self::EngineWait => "engine wait",
             Self::GeneratorLoad => "generator load",
             Self::GeneratorLateness => "generator late p99 µs",
             Self::SleepersClosed => "non-readers closed",
@@ -103,6 +107,7 @@ impl Figure {
             | Self::ResidentAfter
             | Self::ResidentGrowth
             | Self::ServerLoad
+            | Self::EngineWait
             | Self::GeneratorLoad
             | Self::GeneratorLateness
             | Self::SleepersClosed => false,
@@ -117,6 +122,7 @@ impl Figure {
             Self::ResidentBefore | Self::ResidentAfter | Self::ResidentGrowth => {
                 format!("{:.1} MiB", value / 1024.0 / 1024.0)
             }
+            Self::EngineWait => format!("{:.2} %", 100.0 * value),
             Self::MicrosecondsPerDelivery => format!("{value:.3}"),
             Self::StormRatio => format!("{value:.2}"),
             Self::DeliveriesPerSecond

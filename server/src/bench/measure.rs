@@ -98,6 +98,12 @@ pub(super) fn measure(
         Target::Mosquitto => drive(Mqtt, &server, &load, options),
         Target::Ngircd | Target::Inspircd => drive(Irc, &server, &load, options),
     };
+    let outcome = outcome.map(|mut measurement| {
+        if matches!(target, Target::Lobbyd { io_threads: Some(_), .. }) {
+            measurement.figures.extend(server.waited_share().map(|share| (Figure::EngineWait, share)));
+        }
+        measurement
+    });
     outcome.map_err(|error| {
         let words = server.last_words();
         if words.is_empty() { error } else { anyhow::anyhow!("{error:#}{words}") }

@@ -42,6 +42,20 @@ impl Processors {
         started
     }
 
+    /// Does something on all processors that this process may use, and returns to the generator's.
+    pub(crate) fn on_all<T>(self, start: impl FnOnce() -> T) -> T {
+        if self != Self::Shared {
+            let mut all = CpuSet::new();
+            // The system leaves out what this process may not use. What fails is seen in the loads of the report.
+            if (0..CpuSet::count()).all(|number| all.set(number).is_ok()) {
+                let _ = sched_setaffinity(Pid::from_raw(0), &all);
+            }
+        }
+        let started = start();
+        self.go_to_generator();
+        started
+    }
+
     /// Moves this thread to the generator's processor.
     pub(crate) fn go_to_generator(self) {
         if let Self::Two { generator, .. } = self {

@@ -13,6 +13,8 @@ pub enum Target {
         name: String,
         /// The program.
         program: PathBuf,
+        /// Its I/O threads, if not as many as it is set to. With several it may use all processors.
+        io_threads: Option<u32>,
     },
     /// A lobbyd that runs already.
     Address(SocketAddr),

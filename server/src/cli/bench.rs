@@ -31,6 +31,9 @@ pub(super) struct BenchArguments {
     /// Measure this other lobbyd program, too: the one before a change
     #[arg(long, value_name = "PROGRAM")]
     against: Vec<PathBuf>,
+    /// Measure lobbyd with so many I/O threads, too, on all processors; repeat for more
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(2..=64))]
+    io_threads: Vec<u32>,
     /// How often to measure everything, the servers in turn
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
@@ -128,12 +131,16 @@ fn options(arguments: BenchArguments) -> anyhow::Result<Options> {
     let program = std::env::current_exe().context("the system does not say which program this is")?;
     let first = match arguments.address {
         Some(address) => Target::Address(address),
-        None => Target::Lobbyd { name: "lobbyd".to_owned(), program: program.clone() },
+        None => Target::Lobbyd { name: "lobbyd".to_owned(), program: program.clone(), io_threads: None },
     };
     let mut targets = vec![first];
     targets.extend(arguments.against.into_iter().enumerate().map(|(place, program)| {
         let name = if place == 0 { "other lobbyd".to_owned() } else { format!("other lobbyd {}", place + 1) };
-        Target::Lobbyd { name, program }
+        Target::Lobbyd { name, program, io_threads: None }
+    }));
+    targets.extend(arguments.io_threads.into_iter().map(|count| {
+        let name = format!("lobbyd, {count} I/O threads");
+        Target::Lobbyd { name, program: program.clone(), io_threads: Some(count) }
     }));
     for peer in arguments.peer {
         let target = match peer {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use lobbyd_core::config::{DuplicateLogin, FRAME_BYTES_LIMIT, FRAME_BYTES_MIN};
 use lobbyd_core::limits::COST_MAX;
 use lobbyd_core::text::Text;
+use lobbyd_net::node::SHARDS_MAX;
 use lobbyd_net::redis::KeyPattern;
 
 use super::choice::{LogFormat, RedisAuth};
@@ -124,6 +125,9 @@ const RATE_LIMIT: u32 = 1_000_000;
 /// The most that a burst may be.
 const BURST_LIMIT: u32 = 1_000_000_000;
 
+/// As many as a node may have.
+const IO_THREADS_MAX: u32 = SHARDS_MAX as u32;
+
 fn pattern(text: &str) -> KeyPattern {
     KeyPattern::parse(text).expect("the defaults of the table hold {user} once")
 }
@@ -143,6 +147,9 @@ settings! {
         store: Store = Store::Embedded, ();
         /// How long a stop may take: in this time clients are asked to leave; at its end the rest are closed.
         drain_timeout: Duration = seconds(20), Duration::ZERO..=HOUR;
+        /// Threads that read and write for the clients, which are spread over them. One is enough for most servers, and
+        /// the cheapest; more than there are processors are of no use.
+        io_threads: u32 = 1, 1..=IO_THREADS_MAX;
     }
 
     /// The life of a session.

@@ -1,16 +1,19 @@
-//! The thread that a server lives on, and its assembly: settings, stores, listeners, extensions, node.
+//! The threads that a server lives on, and its assembly: settings, stores, listeners, extensions, node.
+//!
+//! The first thread accepts, has logins decided and sees to everything else that is no client's; the others serve their
+//! share of the clients.
 
 use std::io;
 use std::net::SocketAddr;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use lobbyd_core::name::UserName;
 use lobbyd_net::extension::Extensions;
-use lobbyd_net::node::{Node, NodeHandle, Parts};
+use lobbyd_net::node::{Node, NodeHandle, Parts, Shard};
 use lobbyd_net::{Errands, Report, password_digest};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, LocalOptions, UnhandledPanic};
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime, UnhandledPanic};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -46,21 +49,22 @@ pub(super) async fn start(builder: ServerBuilder) -> Result<ServerHandle, StartE
 
 /// The server's whole life; no report if it never began.
 fn live(builder: ServerBuilder, started: Started, ended: watch::Receiver<Option<Report>>) -> Option<Report> {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        // A node whose state may be half changed must not go on (DESIGN section 6).
-        .unhandled_panic(UnhandledPanic::ShutdownRuntime)
-        .build_local(LocalOptions::default());
-    let runtime = match runtime {
+    // Dropped last, also when this panics: the other threads end with the runtime, and are waited for then.
+    let mut io_threads = IoThreads::default();
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(source) => {
+        Err(error) => {
             // Whoever started it may have gone.
-            let _ = started.send(Err(StartError::System { what: "the server's runtime cannot be started", source }));
+            let _ = started.send(Err(error));
             return None;
         }
     };
     runtime.block_on(async {
-        let running = match assemble(builder) {
+        let assembled = assemble(builder).and_then(|(running, shards)| {
+            io_threads.start(shards)?;
+            Ok(running)
+        });
+        let running = match assembled {
             Ok(running) => running,
             Err(error) => {
                 let _ = started.send(Err(error));
@@ -71,6 +75,58 @@ fn live(builder: ServerBuilder, started: Started, ended: watch::Receiver<Option<
         started.send(Ok(handle)).ok()?;
         Some(running.run().await)
     })
+}
+
+/// What a thread of a server runs on.
+fn runtime() -> Result<LocalRuntime, StartError> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        // A node whose state may be half changed must not go on (DESIGN section 6).
+        .unhandled_panic(UnhandledPanic::ShutdownRuntime)
+        .build_local(LocalOptions::default());
+    runtime.map_err(|source| StartError::System { what: "the server's runtime cannot be started", source })
+}
+
+/// The I/O threads beside the first one. Each ends with the node; dropped, this waits until they have.
+#[derive(Default)]
+struct IoThreads(Vec<JoinHandle<()>>);
+
+/// The part of the node that such a thread runs.
+type IoShard = Shard<TcpStream, std::net::TcpStream>;
+
+impl IoThreads {
+    /// Starts a thread for each shard.
+    fn start(&mut self, shards: Vec<IoShard>) -> Result<(), StartError> {
+        let what = "the system gives no thread for the server's connections (server.io_threads asks for it)";
+        for (number, shard) in (1..).zip(shards) {
+            let (ready, is_ready) = std::sync::mpsc::channel();
+            let live = move || {
+                let runtime = match runtime() {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        // Who starts it waits for this.
+                        let _ = ready.send(Err(error));
+                        return;
+                    }
+                };
+                let _ = ready.send(Ok(()));
+                runtime.block_on(shard.run());
+            };
+            let thread = thread::Builder::new().name(format!("lobbyd-io-{number}")).spawn(live);
+            self.0.push(thread.map_err(|source| StartError::System { what, source })?);
+            is_ready.recv().unwrap_or(Err(StartError::Panicked))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for IoThreads {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            // A panic there has ended the node, which the server's own end tells.
+            let _ = thread.join();
+        }
+    }
 }
 
 /// A server that has everything it needs.
@@ -98,6 +154,7 @@ impl Running {
             accepted = report.traffic.accepted,
             packets_in = report.traffic.packets_in,
             packets_out = report.traffic.packets_out,
+            engine_waited_us = u64::try_from(report.engine_waited.as_micros()).unwrap_or(u64::MAX),
             seconds = report.uptime.as_secs(),
             "stopped"
         );
@@ -105,7 +162,7 @@ impl Running {
     }
 }
 
-fn assemble(mut builder: ServerBuilder) -> Result<Running, StartError> {
+fn assemble(mut builder: ServerBuilder) -> Result<(Running, Vec<IoShard>), StartError> {
     let settings = builder.load()?;
     let ServerBuilder { accounts, extensions, seed, .. } = builder;
     let room_key = random()?;
@@ -122,7 +179,7 @@ fn assemble(mut builder: ServerBuilder) -> Result<Running, StartError> {
     let addresses: io::Result<Vec<SocketAddr>> = listeners.iter().map(TcpListener::local_addr).collect();
     let what = "the system does not say where the server listens";
     let addresses = addresses.map_err(|source| StartError::System { what, source })?;
-    let (node, handle) = Node::new(Parts {
+    let parts = Parts {
         config,
         seed: match seed {
             Some(seed) => seed,
@@ -132,7 +189,8 @@ fn assemble(mut builder: ServerBuilder) -> Result<Running, StartError> {
         accounts: stores.accounts.clone(),
         presence: stores.presence.clone().map(|presence| presence as _),
         extensions: extended,
-    });
+    };
+    let (node, shards, handle) = Node::with_threads(parts, settings.server.io_threads as usize);
     let control = match &stores.embedded {
         Some(accounts) => Some(serve_control(&settings, accounts.clone(), handle.clone())?),
         None => None,
@@ -146,7 +204,7 @@ fn assemble(mut builder: ServerBuilder) -> Result<Running, StartError> {
             );
         }
     }
-    Ok(Running { node, errands, handle, listeners, addresses, stores, control })
+    Ok((Running { node, errands, handle, listeners, addresses, stores, control }, shards))
 }
 
 /// Has `lobbyd user` work beside this process, which has the embedded store open.

@@ -7,3 +7,4 @@ mod extensions;
 mod misuse;
 mod server;
 mod support;
+mod threads;

@@ -13,6 +13,7 @@ mod daemon;
 mod links;
 mod panics;
 mod redis_host;
+mod schedule;
 mod seeds;
 mod setup;
 

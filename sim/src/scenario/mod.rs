@@ -53,6 +53,9 @@ pub struct Setup {
     pub daemons: Vec<String>,
     /// Where accounts and presence live.
     pub store: Store,
+    /// The I/O threads of each daemon, at least 1. The turmoil layer runs as many shards on one thread, and lets a seed
+    /// say which goes on when; the pure layer has none.
+    pub io_threads: u32,
     /// How the network is between all hosts until a fault changes it.
     pub network: Network,
     /// Whether anything may arrive and anything may be tried (`expect anything`): packets that no expectation asks for

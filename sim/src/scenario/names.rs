@@ -4,7 +4,8 @@ use super::error::did_you_mean;
 use super::tokens::{self, Line, Parsed, Refusal, here};
 
 /// Words that begin a line of the setup.
-pub(super) const SETUP_WORDS: [&str; 7] = ["set", "room", "account", "daemons", "store", "network", "expect"];
+pub(super) const SETUP_WORDS: [&str; 8] =
+    ["set", "room", "account", "daemons", "store", "io_threads", "network", "expect"];
 /// Words that begin a step that is no client's.
 pub(super) const STEP_WORDS: [&str; 17] = [
     "together",

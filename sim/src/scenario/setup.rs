@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lobbyd_core::config::{Config, FixedRoom};
 use lobbyd_core::text::Text;
+use lobbyd_net::node::SHARDS_MAX;
 
 use super::error::did_you_mean;
 use super::names;
@@ -11,6 +12,8 @@ use super::operations::{capacity, password, room, show_password};
 use super::tokens::{self, Line, Parsed, Refusal, here, show_duration_range, show_quoted, show_string};
 use super::{Account, Network, Setup, Store, settings};
 
+/// As many as a node may have.
+const IO_THREADS_MAX: u32 = SHARDS_MAX as u32;
 /// The daemon that is there without a line.
 const DAEMON: &str = "server";
 
@@ -23,6 +26,7 @@ impl Default for Setup {
             accounts: Vec::new(),
             daemons: vec![DAEMON.to_owned()],
             store: Store::Listed,
+            io_threads: 1,
             network: Network::default(),
             is_loose: false,
         }
@@ -58,6 +62,14 @@ impl Reader {
             "store" => {
                 let stores = [("listed", Store::Listed), ("redis", Store::Redis)];
                 self.setup.store = tokens::one_of_words(line, "where accounts live", &stores)?;
+                self.once(word, line_number, at)?;
+            }
+            "io_threads" => {
+                let threads: u32 = tokens::number(line, "how many I/O threads each daemon has")?;
+                if !(1..=IO_THREADS_MAX).contains(&threads) {
+                    return Err(Refusal::wrong(at, format!("a daemon has from 1 to {IO_THREADS_MAX} I/O threads")));
+                }
+                self.setup.io_threads = threads;
                 self.once(word, line_number, at)?;
             }
             "network" => {
@@ -165,7 +177,7 @@ impl Reader {
 
 /// The lines of the setup.
 pub(super) fn show(setup: &Setup) -> Vec<String> {
-    let Setup { config, room_passwords, accounts, daemons, store, network, is_loose } = setup;
+    let Setup { config, room_passwords, accounts, daemons, store, io_threads, network, is_loose } = setup;
     let mut lines: Vec<_> = settings::show(config).into_iter().map(|setting| format!("set {setting}")).collect();
     for room in &config.fixed_rooms {
         let password = room_passwords.iter().find(|(number, _)| *number == room.number);
@@ -185,6 +197,9 @@ pub(super) fn show(setup: &Setup) -> Vec<String> {
     match store {
         Store::Listed => {}
         Store::Redis => lines.push("store redis".to_owned()),
+    }
+    if *io_threads != 1 {
+        lines.push(format!("io_threads {io_threads}"));
     }
     let usual = Network::default();
     if *network != usual {

@@ -191,6 +191,9 @@ pub(super) fn simpler_setups(scenario: &Scenario) -> Vec<Scenario> {
     if setup.store != Store::Listed {
         change(&|scenario| scenario.setup.store = Store::Listed);
     }
+    if setup.io_threads != 1 {
+        change(&|scenario| scenario.setup.io_threads = 1);
+    }
     if setup.network.chop.is_some() {
         change(&|scenario| scenario.setup.network.chop = None);
     }

@@ -36,7 +36,10 @@ use crate::scenario::{Event, Expectation, Expected, Operation, Pattern, Scenario
 #[must_use]
 pub fn scenario(seed: u64, layer: Layer) -> Scenario {
     let is_pure = layer == Layer::Pure;
-    let ground = setup::ground(&mut Dice::derived(seed, "configuration"), is_pure);
+    let mut ground = setup::ground(&mut Dice::derived(seed, "configuration"), is_pure);
+    if !is_pure {
+        ground.setup.io_threads = Dice::derived(seed, "I/O threads").between(1, 3);
+    }
     let mut script = Script::default();
     workload::perform(&ground, seed, &mut script);
     ending::perform(&ground, &mut script);

@@ -44,6 +44,7 @@ pub(super) fn ground(dice: &mut Dice, is_pure: bool) -> Ground {
         config,
         daemons: DAEMONS.iter().take(daemons as usize).map(|name| (*name).to_owned()).collect(),
         store,
+        io_threads: 1,
         network: Network { latency: (Duration::from_millis(least.into()), Duration::from_millis(most.into())), chop },
         is_loose: true,
     };

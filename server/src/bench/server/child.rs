@@ -10,6 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// How long a server may take until it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,6 +52,12 @@ impl Child {
 
     pub(super) fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Asks it to stop, and waits for the first line of which `find` makes something.
+    pub(super) fn stop<T>(&self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+        kill(Pid::from_raw(i32::try_from(self.id()).ok()?), Signal::SIGTERM).ok()?;
+        self.wait_for_line(find).ok()
     }
 
     /// Waits for the first line of which `find` makes something.

@@ -49,8 +49,12 @@ impl Server {
         let folder = tempfile::Builder::new().prefix("lobbyd-bench-").tempdir();
         let folder = folder.context("a temporary folder cannot be made")?;
         let (child, address, helper) = match target {
-            Target::Lobbyd { program, .. } => {
-                let (child, address, helper) = own::start(program, scenario, load, options, folder.path(), processors)?;
+            Target::Lobbyd { program, io_threads, .. } => {
+                let mut options = options.clone();
+                options.settings.extend(io_threads.map(|count| ("server.io_threads".to_owned(), count.to_string())));
+                let is_spread = io_threads.is_some();
+                let (child, address, helper) =
+                    own::start(program, scenario, load, &options, folder.path(), processors, is_spread)?;
                 (child, address, helper)
             }
             Target::Floor { program } => {
@@ -66,6 +70,17 @@ impl Server {
         };
         let process = Some(Process::new(child.id())?);
         Ok(Self { address, process, child: Some(child), _helper: helper, _folder: Some(folder) })
+    }
+
+    /// Stops a lobbyd, and says which share of the processor time of its whole life its I/O threads have waited for each
+    /// other. None if it does not say.
+    pub(crate) fn waited_share(&self) -> Option<f64> {
+        let spent = self.process?.processor_time().ok()?;
+        let line = self.child.as_ref()?.stop(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            line.get("engine_waited_us")?.as_f64()
+        });
+        Some(line? / 1e6 / spent.as_secs_f64())
     }
 
     /// What the server has written last, for whoever has to explain a failure.

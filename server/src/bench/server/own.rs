@@ -38,7 +38,8 @@ const OUTBOX_BYTES: u64 = 1024 * 1024;
 /// What a member takes in the list of a room's members, and half an outbox must hold the list.
 const MEMBER_BYTES: u64 = 512;
 
-/// Starts lobbyd with the users that the load needs, and its Redis if there is one.
+/// Starts lobbyd with the users that the load needs, and its Redis if there is one: on the server's processor, or spread
+/// over all.
 pub(super) fn start(
     program: &Path,
     scenario: Scenario,
@@ -46,6 +47,7 @@ pub(super) fn start(
     options: &Options,
     folder: &Path,
     processors: Processors,
+    is_spread: bool,
 ) -> anyhow::Result<(Child, SocketAddr, Option<Child>)> {
     let data = folder.join("data");
     let users: Vec<String> = (0..load.connections()).map(|number| options.user(number)).collect();
@@ -82,7 +84,8 @@ pub(super) fn start(
     for (key, value) in &options.settings {
         command.arg("--set").arg(format!("{key}={value}"));
     }
-    let child = processors.on_server(|| Child::start(command))?;
+    let start = || Child::start(command);
+    let child = if is_spread { processors.on_all(start) } else { processors.on_server(start) }?;
     let address = child.wait_for_line(|line| {
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
         line.get("address").and_then(|address| address.as_str()?.parse().ok())

@@ -77,6 +77,9 @@ pub(super) fn file(setup: &Setup, place: &Place) -> Result<String, CannotDo> {
     if let Some(url) = &place.redis {
         file.text("store", url);
     }
+    if setup.io_threads != 1 {
+        file.number("io_threads", setup.io_threads);
+    }
     if let Some(timeout) = place.drain_timeout {
         file.duration("drain_timeout", timeout)?;
     }

@@ -18,10 +18,12 @@ use lobbyd_net::redis::{Link, LinkConfig, LinkState, PresenceConfig, RedisAccoun
 use lobbyd_net::stores::{Accounts, Presence};
 use lobbyd_net::transport::Listener;
 use lobbyd_net::{Errands, Report, password_digest};
-use tokio::task::LocalSet;
+use tokio::runtime::UnhandledPanic;
+use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::redis_host;
+use super::schedule::in_its_own_time;
 use super::seeds::Seeds;
 use crate::accounts::ListedAccounts;
 use crate::extend::Extend;
@@ -45,6 +47,7 @@ pub(super) struct Daemon {
     room_passwords: Vec<(RoomNumber, String)>,
     accounts: ListedAccounts,
     store: Store,
+    shards: usize,
     network: Network,
     seeds: Seeds,
     extend: Extend,
@@ -111,6 +114,7 @@ impl Daemon {
             room_passwords: setup.room_passwords.clone(),
             accounts,
             store: setup.store,
+            shards: setup.io_threads as usize,
             network,
             seeds,
             extend,
@@ -128,7 +132,8 @@ impl Daemon {
     pub(super) async fn run(self: Rc<Self>) -> Result<(), Box<dyn std::error::Error>> {
         self.stall(Duration::ZERO);
         // All tasks of the process are in here, so that none of them runs while it is stopped.
-        let tasks = LocalSet::new();
+        let mut tasks = LocalSet::new();
+        tasks.unhandled_panic(UnhandledPanic::ShutdownRuntime);
         self.unless_stalled(tasks.run_until(self.live())).await
     }
 
@@ -140,18 +145,27 @@ impl Daemon {
         let errands = Errands::start();
         let stores = self.open_stores(&seeds, &errands);
         let presence = stores.presence.clone();
-        let (node, handle) = Node::new(Parts {
+        let parts = Parts {
             config: self.sealed_config(room_key),
             seed: seeds.number("engine"),
             room_key,
             accounts: stores.accounts.clone(),
             presence: presence.clone().map(|presence| presence as Rc<dyn Presence>),
             extensions: self.extend.make_with_stand_ins(seeds.number("stand-ins")),
-        });
+        };
+        let (node, others, handle) = Node::with_shards(parts, self.shards);
         let listener = OneAddress(SimulatedListener::bind_on(&self.network, PORT).await?);
         self.state.replace(State::Runs { handle, stores: stores.clone() });
 
-        let report = node.with_errands(errands).run(vec![listener]).await;
+        let node = node.with_errands(errands);
+        let report = if others.is_empty() {
+            node.run(vec![listener]).await
+        } else {
+            for (number, shard) in (1..).zip(others) {
+                spawn_local(in_its_own_time(seeds.number(&format!("shard {number}")), shard.run()));
+            }
+            in_its_own_time(seeds.number("shard 0"), node.run(vec![listener])).await
+        };
         if let Some(presence) = &presence {
             // What is not confirmed by then ends by itself.
             let _ = timeout(RELEASE_TIMEOUT, presence.settled()).await;
