@@ -23,8 +23,11 @@ const ENDLESS: Rate = Rate { burst: 1_000_000_000, interval: Duration::from_nano
 /// 64 bytes, as in the bench of the whole server.
 const WORDS: &str = "who has seen the red knight near the old mill? I owe him 9 coins";
 
+/// Puts a chain together.
+type Extend = fn(&mut Extensions);
+
 /// What the step is measured behind, by name.
-pub(crate) const CHAINS: [(&str, fn(&mut Extensions)); 9] = [
+pub(crate) const CHAINS: [(&str, Extend); 9] = [
     ("none", |_| {}),
     ("idle", |extensions| add(extensions, Idle)),
     ("look", |extensions| add(extensions, Look { seen: 0 })),
@@ -96,7 +99,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(extend: fn(&mut Extensions)) -> Self {
+    pub(crate) fn new(extend: Extend) -> Self {
         let mut extensions = Extensions::new();
         extend(&mut extensions);
         let room = FixedRoom { number: ROOM, title: "Plaza".into(), capacity: 100, password: None };

@@ -33,6 +33,31 @@ pub type Packet<'p> = ClientPacket<'p, Sealed>;
 /// It must be deterministic, as everything that changes what the engine is told: time is handed in. One that panics is
 /// taken out of the chain until an operator enables it again; the packet at which it did is refused with
 /// `ExtensionFailed`.
+///
+/// ```
+/// use lobbyd_core::packet::{ClientPacket, Code};
+/// use lobbyd_net::extension::middleware::{Decision, Interest, Middleware, Packet, PacketKind, Passage};
+///
+/// /// Nobody shouts in rooms.
+/// struct NoShouting;
+///
+/// impl Middleware for NoShouting {
+///     fn name(&self) -> &str {
+///         "no shouting"
+///     }
+///
+///     fn interest(&self) -> Interest {
+///         Interest::nothing().before(&[PacketKind::RoomChatRequest])
+///     }
+///
+///     fn before<'p>(&'p mut self, _: &Passage<'_>, packet: &Packet<'p>) -> Decision<'p> {
+///         let ClientPacket::RoomChatRequest { text, .. } = packet else { return Decision::Pass };
+///         let has = |is_case: fn(&u8) -> bool| text.0.iter().any(is_case);
+///         let is_shouted = has(u8::is_ascii_uppercase) && !has(u8::is_ascii_lowercase);
+///         if is_shouted { Decision::Stop(Code::TextRefused) } else { Decision::Pass }
+///     }
+/// }
+/// ```
 pub trait Middleware {
     /// What it is called in the log.
     fn name(&self) -> &str;

@@ -7,7 +7,7 @@ use lobbyd_core::limits::Rate;
 use lobbyd_core::packet::{ClientPacket, Code};
 use lobbyd_net::extension::Extensions;
 use lobbyd_net::extension::middleware::{
-    CommandBudget, Decision, Middleware, Outcome, Packet, PacketKind, PacketLog, Passage, WordFilter,
+    CommandBudget, Decision, Interest, Middleware, Outcome, Packet, PacketKind, PacketLog, Passage, WordFilter,
 };
 
 /// Adds the moderation to a server, or to a simulated one. Packets pass it in this order.
@@ -30,6 +30,14 @@ struct NoLinks {
 impl Middleware for NoLinks {
     fn name(&self) -> &str {
         "no links"
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::nothing().before(&[PacketKind::RoomChatRequest]).after(&[PacketKind::RoomChatRequest])
+    }
+
+    fn is_timed(&self) -> bool {
+        false
     }
 
     fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: &Packet<'p>) -> Decision<'p> {

@@ -39,11 +39,11 @@ struct Link {
 
 impl Chain {
     pub(in super::super) fn new(middleware: Vec<Box<dyn Middleware>>) -> Self {
-        let link = |middleware: &Box<dyn Middleware>| {
+        let link = |middleware: &dyn Middleware| {
             let (name, interest) = (middleware.name().to_owned(), middleware.interest());
             Link { name, interest, declared: interest, is_broken: false, stopped: 0, replaced: 0, faults: 0 }
         };
-        let links: Vec<_> = middleware.iter().map(link).collect();
+        let links: Vec<_> = middleware.iter().map(|middleware| link(middleware.as_ref())).collect();
         let interest = links.iter().fold(Interest::nothing(), |all, link| all.or(link.declared));
         Self { middleware, links, interest }
     }

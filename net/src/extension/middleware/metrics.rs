@@ -12,6 +12,17 @@ use super::{Interest, Middleware, Outcome, Packet, PacketKind, Passage};
 const TIMED_EVERY: u32 = 64;
 
 /// Counts packets by their kind, and times some of them. The handle reads the figures, from any thread.
+///
+/// ```
+/// use lobbyd_net::extension::Extensions;
+/// use lobbyd_net::extension::middleware::PacketMetrics;
+///
+/// let (metrics, handle) = PacketMetrics::new();
+/// let mut extensions = Extensions::new();
+/// extensions.middleware(metrics);
+/// // The handle stays with the program, which asks it whenever it likes.
+/// assert!(handle.figures().is_empty());
+/// ```
 #[derive(Debug, Default)]
 pub struct PacketMetrics {
     figures: Arc<Figures>,
