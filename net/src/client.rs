@@ -79,7 +79,6 @@ pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// What the server has said about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Welcome {
     /// The server's name, for people.
     pub server: Text,

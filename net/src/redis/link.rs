@@ -66,7 +66,6 @@ impl Default for LinkConfig {
 
 /// Whether Redis can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum LinkState {
     /// The first attempt has not come to its end.
     Connecting,
