@@ -11,6 +11,7 @@ use lobbyd_core::packet::ServerPacket;
 use lobbyd_net::codec::{decode_client, encode_server};
 use lobbyd_net::frame::HEADER_BYTES;
 
+use self::support::chain::{CHAINS, Server};
 use self::support::engine::Crowd;
 use self::support::node::House;
 use self::support::packets::{chat_frame, notify, response};
@@ -19,7 +20,7 @@ use self::support::packets::{chat_frame, notify, response};
 const TIMES: u32 = 1_000;
 
 /// What is counted, by name: all of it prepared, and how often it is done.
-const BENCHMARKS: [(&str, fn()); 10] = [
+const BENCHMARKS: [(&str, fn()); 13] = [
     ("engine-chat-2", || engine(1_000, 2)),
     ("engine-chat-10", || engine(1_000, 10)),
     ("engine-chat-1000", || engine(1_000, 1_000)),
@@ -28,6 +29,9 @@ const BENCHMARKS: [(&str, fn()); 10] = [
     ("codec-decode-chat", decode),
     ("codec-encode-notify", || encode(&notify())),
     ("codec-encode-response", || encode(&response())),
+    ("chain-none", || chain("none")),
+    ("chain-five-look", || chain("five-look")),
+    ("chain-five", || chain("five")),
     ("node-chat-alone", || node(1)),
     ("node-chat-8-at-once", || node(8)),
 ];
@@ -87,6 +91,15 @@ fn encode(packet: &ServerPacket) {
     count(TIMES, || {
         out.clear();
         encode_server(black_box(packet), &mut out);
+    });
+}
+
+/// One message in a room of ten, behind middleware.
+fn chain(name: &str) {
+    let (_, extend) = CHAINS.into_iter().find(|(known, _)| *known == name).expect("it is one of them");
+    let mut server = Server::new(extend);
+    count(TIMES, || {
+        black_box(server.chat());
     });
 }
 

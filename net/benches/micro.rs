@@ -11,6 +11,7 @@ use lobbyd_core::id::RoomNumber;
 use lobbyd_net::codec::{decode_client, decode_server, encode_server};
 use lobbyd_net::frame::HEADER_BYTES;
 
+use self::support::chain::{CHAINS, Server};
 use self::support::engine::Crowd;
 use self::support::node::House;
 use self::support::packets::{chat_frame, notify, response};
@@ -31,6 +32,15 @@ fn engine_chat_by_room(bencher: Bencher<'_, '_>, members: u32) {
 fn engine_chat_by_sessions(bencher: Bencher<'_, '_>, sessions: u32) {
     let mut crowd = Crowd::new(sessions, 10);
     bencher.counter(ItemsCount::new(1_u32)).bench_local(|| crowd.chat());
+}
+
+/// The engine's step for one message behind middleware, each piece by itself and five of them: what a chain costs is the
+/// difference to `none`.
+#[divan::bench(args = CHAINS.map(|(name, _)| name), sample_count = 200, sample_size = 1_000)]
+fn chain_chat_behind(bencher: Bencher<'_, '_>, name: &str) {
+    let (_, extend) = CHAINS.into_iter().find(|(known, _)| *known == name).expect("it is one of them");
+    let mut server = Server::new(extend);
+    bencher.bench_local(|| server.chat());
 }
 
 /// With so many sessions, the next one is asked for a sign of life and gives it.

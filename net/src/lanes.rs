@@ -34,6 +34,7 @@
 
 /// Whose work it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Lane {
     /// Connects, verdicts, deadlines, the ends of streams, the operator: before everything else.
     System,

@@ -26,7 +26,7 @@ use lobbyd_core::id::RoomNumber;
 use lobbyd_core::input::ServiceError;
 use lobbyd_core::limits::Rate;
 use lobbyd_net::extension::middleware::{
-    CommandBudget, Decision, Middleware, Packet, PacketLog, PacketMetrics, Passage, WordFilter,
+    CommandBudget, Decision, Interest, Middleware, Packet, PacketKind, PacketLog, PacketMetrics, Passage, WordFilter,
 };
 use lobbyd_net::extension::service::Service;
 use lobbyd_net::stores::LocalFuture;
@@ -120,13 +120,13 @@ impl Middleware for Looks {
         "looks"
     }
 
-    fn before<'p>(&'p mut self, _: &Passage<'_>, _: Packet<'p>) -> Decision<'p> {
+    fn before<'p>(&'p mut self, _: &Passage<'_>, _: &Packet<'p>) -> Decision<'p> {
         self.seen += 1;
         Decision::Pass
     }
 
-    fn is_timed(&self) -> bool {
-        false
+    fn interest(&self) -> Interest {
+        Interest::nothing().before(PacketKind::ALL)
     }
 }
 
@@ -137,7 +137,7 @@ fn with_five_middleware(builder: ServerBuilder) -> ServerBuilder {
         .middleware(PacketLog)
         .middleware(WordFilter::masking(["darn", "heck", "blast"]))
         .middleware(WordFilter::refusing(["rascal", "villain"]))
-        .middleware(CommandBudget::new().packet("RoomChatRequest", rate))
+        .middleware(CommandBudget::new().packet(PacketKind::RoomChatRequest, rate))
         .middleware(PacketMetrics::new().0)
 }
 

@@ -6,8 +6,6 @@ use std::hint::black_box;
 use divan::Bencher;
 use subtle::ConstantTimeEq;
 
-mod chain;
-
 fn main() {
     divan::main();
 }

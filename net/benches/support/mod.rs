@@ -1,6 +1,7 @@
 //! What the benchmarks measure, ready to be measured: shared by the one that takes times and the one that counts
 //! instructions.
 
+pub(crate) mod chain;
 pub(crate) mod engine;
 pub(crate) mod node;
 pub(crate) mod packets;

@@ -7,7 +7,8 @@ use lobbyd_core::limits::Rate;
 use lobbyd_core::packet::{ClientPacket, Code, Sealed, ServerPacket};
 use lobbyd_net::extension::Extensions;
 use lobbyd_net::extension::middleware::{
-    CommandBudget, Decision, Middleware, Outcome, Packet, PacketLog, PacketMetrics, Passage, WordFilter,
+    CommandBudget, Decision, Interest, Middleware, Outcome, Packet, PacketKind, PacketLog, PacketMetrics, Passage,
+    WordFilter,
 };
 
 use crate::support::{ALICE, BOB, Server, chat, heard, responses};
@@ -29,8 +30,8 @@ impl Middleware for Probe {
         self.name
     }
 
-    fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: Packet<'p>) -> Decision<'p> {
-        let ClientPacket::RoomChatRequest { request, room, text } = packet else { return Decision::Pass };
+    fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: &Packet<'p>) -> Decision<'p> {
+        let ClientPacket::RoomChatRequest { request, room, text } = *packet else { return Decision::Pass };
         let said = std::str::from_utf8(text.0).unwrap();
         assert_eq!(passage.user().unwrap().room(), Some(room));
         self.log.lock().unwrap().push(format!("{} < {said}", self.name));
@@ -107,8 +108,8 @@ impl Middleware for Forger {
         "forger"
     }
 
-    fn before<'p>(&'p mut self, _: &Passage<'_>, packet: Packet<'p>) -> Decision<'p> {
-        let ClientPacket::LoginRequest { request, user, .. } = packet else { return Decision::Pass };
+    fn before<'p>(&'p mut self, _: &Passage<'_>, packet: &Packet<'p>) -> Decision<'p> {
+        let ClientPacket::LoginRequest { request, user, .. } = *packet else { return Decision::Pass };
         Decision::Replace(ClientPacket::LoginRequest { request, user, secret: Sealed([9; 16]) })
     }
 }
@@ -154,7 +155,7 @@ fn words_are_refused_where_the_filter_refuses() {
 #[test]
 fn budget_is_each_sessions_own_and_comes_back() {
     let mut extensions = Extensions::new();
-    extensions.middleware(CommandBudget::new().packet("RoomChatRequest", Rate::per_second(1, 2)));
+    extensions.middleware(CommandBudget::new().packet(PacketKind::RoomChatRequest, Rate::per_second(1, 2)));
     let mut server = Server::new(extensions);
     let mut says = |session, after| responses(&server.after(after).says(session, chat(1, "hi"))).join(" ");
     let (now, second) = (Duration::ZERO, Duration::from_secs(1));
@@ -181,13 +182,13 @@ fn metrics_count_by_kind_and_outcome() {
 }
 
 #[test]
-fn one_packet_in_sixteen_is_timed() {
+fn one_packet_in_64_is_timed() {
     let (metrics, handle) = PacketMetrics::new();
     let mut extensions = Extensions::new();
     extensions.middleware(metrics);
     let mut server = Server::new(extensions);
     // Alice's and bob's three packets before this were the first six.
-    for _ in 0..16 * 3 {
+    for _ in 0..64 * 3 {
         server.after(Duration::from_secs(1)).says(ALICE, chat(1, "hi"));
     }
     let timed = |kind: &str| handle.figures()[kind].timed;
@@ -228,4 +229,85 @@ fn time_is_measured_if_any_link_asks_for_it() {
         assert_eq!(spent.lock().unwrap().iter().all(is_measured), one || other);
         assert_eq!(spent.lock().unwrap().iter().any(is_measured), one || other);
     }
+}
+
+/// Notes what it is called for, which is as little as it asked for, and panics when told to.
+struct Picky {
+    log: Log,
+    interest: Interest,
+    panics: bool,
+}
+
+impl Middleware for Picky {
+    fn name(&self) -> &str {
+        "picky"
+    }
+
+    fn interest(&self) -> Interest {
+        self.interest
+    }
+
+    fn before<'p>(&'p mut self, _: &Passage<'_>, packet: &Packet<'p>) -> Decision<'p> {
+        self.log.borrow_mut().push(format!("< {}", packet.name()));
+        assert!(!self.panics, "told to");
+        Decision::Pass
+    }
+
+    fn after(&mut self, _: &Passage<'_>, packet: &Packet<'_>, _: Outcome, _: Duration) {
+        self.log.borrow_mut().push(format!("> {}", packet.name()));
+    }
+
+    fn is_timed(&self) -> bool {
+        self.log.borrow_mut().push("timed?".to_owned());
+        assert!(!self.panics, "told to");
+        true
+    }
+}
+
+fn picky(interest: Interest, panics: bool) -> (Server, Log) {
+    let log = Log::default();
+    let mut extensions = Extensions::new();
+    for _ in 0..2 {
+        extensions.middleware(Picky { log: log.clone(), interest, panics });
+    }
+    let server = Server::new(extensions);
+    log.take();
+    (server, log)
+}
+
+#[test]
+fn middleware_is_called_for_what_it_is_interested_in() {
+    let said = |interest| {
+        let (mut server, log) = picky(interest, false);
+        server.says(ALICE, chat(1, "hi"));
+        server.says(ALICE, ClientPacket::Ping { nonce: 1 });
+        log.take()
+    };
+    assert!(said(Interest::nothing()).is_empty());
+    assert_eq!(said(Interest::nothing().before(&[PacketKind::Ping])), ["< Ping", "< Ping"]);
+    let after = ["timed?", "> RoomChatRequest", "> RoomChatRequest"];
+    assert_eq!(said(Interest::nothing().after(&[PacketKind::RoomChatRequest])), after);
+}
+
+#[test]
+fn panic_at_a_packet_that_nothing_answers_lets_the_next_piece_see_it() {
+    let (mut server, log) = picky(Interest::nothing().before(&[PacketKind::Ping]), true);
+    let said = server.says(ALICE, ClientPacket::Ping { nonce: 1 });
+    assert!(matches!(said[..], [Action::Send { to: ALICE, packet: ServerPacket::Pong { nonce: 1 } }]), "{said:?}");
+    assert_eq!(log.take(), ["< Ping", "< Ping"]);
+    server.says(ALICE, ClientPacket::Ping { nonce: 2 });
+    assert!(log.take().is_empty());
+}
+
+#[test]
+fn panic_of_one_that_is_asked_for_the_time_leaves_it_out() {
+    let (mut server, log) = picky(Interest::nothing().after(&[PacketKind::RoomChatRequest]), true);
+    // One after the other: the first packet takes the first one out, and does not come back to the second.
+    for _ in 0..2 {
+        assert_eq!(heard(&server.says(ALICE, chat(1, "hi"))), ["hi"]);
+    }
+    log.take();
+    assert_eq!(heard(&server.says(ALICE, chat(1, "hi"))), ["hi"]);
+    assert!(log.take().is_empty());
+    assert_eq!(server.assembled.chain.enable("picky"), 2);
 }

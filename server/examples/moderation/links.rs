@@ -7,14 +7,14 @@ use lobbyd_core::limits::Rate;
 use lobbyd_core::packet::{ClientPacket, Code};
 use lobbyd_net::extension::Extensions;
 use lobbyd_net::extension::middleware::{
-    CommandBudget, Decision, Middleware, Outcome, Packet, PacketLog, Passage, WordFilter,
+    CommandBudget, Decision, Interest, Middleware, Outcome, Packet, PacketKind, PacketLog, Passage, WordFilter,
 };
 
 /// Adds the moderation to a server, or to a simulated one. Packets pass it in this order.
 pub(crate) fn extend(extensions: &mut Extensions) -> Result<(), RegisterError> {
     extensions
         .middleware(PacketLog)
-        .middleware(CommandBudget::new().packet("RoomChatRequest", Rate::per_second(1, 5)))
+        .middleware(CommandBudget::new().packet(PacketKind::RoomChatRequest, Rate::per_second(1, 5)))
         .middleware(NoLinks::default())
         .middleware(WordFilter::masking(["darn", "heck"]));
     Ok(())
@@ -32,7 +32,15 @@ impl Middleware for NoLinks {
         "no links"
     }
 
-    fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: Packet<'p>) -> Decision<'p> {
+    fn interest(&self) -> Interest {
+        Interest::nothing().before(&[PacketKind::RoomChatRequest]).after(&[PacketKind::RoomChatRequest])
+    }
+
+    fn is_timed(&self) -> bool {
+        false
+    }
+
+    fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: &Packet<'p>) -> Decision<'p> {
         let ClientPacket::RoomChatRequest { text, .. } = packet else { return Decision::Pass };
         let is_trusted = passage.user().is_some_and(|user| user.is_administrator());
         if is_trusted || !has_link(text.0) { Decision::Pass } else { Decision::Stop(Code::TextRefused) }

@@ -7,6 +7,7 @@ use serde::Serialize;
 /// One thing that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Figure {
     /// Messages received by members, a second.
     DeliveriesPerSecond,

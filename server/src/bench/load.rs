@@ -29,6 +29,7 @@ pub struct Storm {
 
 /// How clients are spread over rooms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rooms {
     /// So many rooms, as equal as they can be.
     Equal(u32),
@@ -38,6 +39,7 @@ pub enum Rooms {
 
 /// What clients do.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Drive {
     /// Nothing.
     Silence,

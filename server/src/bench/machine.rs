@@ -11,6 +11,7 @@ use super::target::Target;
 
 /// The machine, and what ran on it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Machine {
     /// The processor's model.
     pub processor: String,

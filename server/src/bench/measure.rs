@@ -44,6 +44,7 @@ const POINTS_PER_HALVING: u32 = 4;
 
 /// What one measurement gave.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Measurement {
     /// How long it was, in seconds.
     pub seconds: f64,
@@ -59,6 +60,7 @@ pub struct Measurement {
 
 /// A point of a latency curve.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Percentile {
     /// The share that was as fast or faster, 0 to 1.
     pub share: f64,

@@ -57,6 +57,7 @@ pub const FLOOR_COMMAND: &str = "bench-floor";
 
 /// What a bench is at.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// What is measured now: scenario, server, round.
     pub step: String,

@@ -14,6 +14,7 @@ const GENERATOR_LOAD_MAX: f64 = 0.9;
 
 /// What a bench gives.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Report {
     /// The machine, and what ran on it.
     pub machine: Machine,
@@ -27,6 +28,7 @@ pub struct Report {
 
 /// What a scenario gave.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ScenarioReport {
     /// Its name.
     pub name: &'static str,
@@ -46,6 +48,7 @@ pub struct ScenarioReport {
 
 /// What a scenario gave for one server.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct TargetReport {
     /// The server's name.
     pub name: String,
@@ -61,6 +64,7 @@ pub struct TargetReport {
 
 /// A value over rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Spread {
     /// The one in the middle; of an even number the mean of the two there.
     pub median: f64,

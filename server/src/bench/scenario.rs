@@ -8,6 +8,7 @@ use super::target::Target;
 /// A named load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Scenario {
     /// S1: rooms of 10, each client keeps 8 messages under way.
     Saturation,
@@ -44,6 +45,7 @@ pub enum Scenario {
 
 /// Where the users of a server that a scenario starts come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Accounts {
     /// The embedded store, with the cheapest hash that the configuration allows: logins are not what is measured.
     Cheap,

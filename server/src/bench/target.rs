@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 /// A server to measure.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Target {
     /// A lobbyd of its own, started from this program.
     Lobbyd {

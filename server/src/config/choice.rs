@@ -6,6 +6,7 @@ use super::value::{Given, OkOrDefault, Refusal, Value, quoted};
 
 /// How a login's secret is checked with Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RedisAuth {
     /// Against an argon2id hash that `lobbyd user` wrote under `redis.account_key`.
     Argon2id,
@@ -15,6 +16,7 @@ pub enum RedisAuth {
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LogFormat {
     /// For people.
     Text,

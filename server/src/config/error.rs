@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Origin {
     /// Nobody gave it: the built-in default.
     Default,
@@ -35,6 +36,7 @@ impl fmt::Display for Origin {
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub struct Problem {
     /// Where.
     pub origin: Origin,
@@ -50,6 +52,7 @@ impl fmt::Display for Problem {
 
 /// Everything that is wrong with a configuration: at least one problem, in the order file, environment, flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigErrors {
     problems: Vec<Problem>,
 }

@@ -11,6 +11,7 @@ use super::value::{Given, OkOrDefault, Refusal, Value, quoted};
 
 /// Where accounts and presence live.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Store {
     /// In a file of the data folder. One daemon only.
     Embedded,
@@ -74,6 +75,7 @@ impl fmt::Debug for RedisUrl {
 /// No store is called so, or it cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{shown} is no store; allowed is {}{}", Store::allowed(&()), because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default())]
+#[non_exhaustive]
 pub struct UnknownStore {
     /// What was asked for, without what may be a password.
     shown: String,

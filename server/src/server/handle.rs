@@ -30,6 +30,33 @@ const PAGE_ROOMS: u32 = 256;
 ///
 /// # Cancel safety
 /// A call that is given up may still happen; nothing else is lost.
+///
+/// ```
+/// use lobbyd::Server;
+/// use lobbyd::config::Settings;
+/// use lobbyd::lobbyd_core::id::RoomNumber;
+/// use lobbyd::lobbyd_core::packet::Code;
+/// use lobbyd::lobbyd_net::AskError;
+/// use lobbyd::stores::listed::ListedAccounts;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut settings = Settings::default();
+/// # settings.server.listen = vec!["127.0.0.1:0".parse()?];
+/// let server = Server::builder().settings(settings).accounts(ListedAccounts::new).start().await?;
+/// for room in server.rooms().await? {
+///     println!("{}: {} of {}", room.title, room.members, room.capacity);
+/// }
+/// // Nobody is here, so nobody hears it, and nobody can be sent out of a room.
+/// assert_eq!(server.announce("the match begins").await, Ok(0));
+/// let kicked = server.kick(RoomNumber(1), "bob", false).await;
+/// assert_eq!(kicked, Err(AskError::Refused(Code::UserUnknown)));
+/// let report = server.stop().await?;
+/// assert_eq!(report.connections, 0);
+/// assert!(server.stats().await.is_err(), "the server has stopped");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ServerHandle {
     node: NodeHandle,

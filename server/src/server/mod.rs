@@ -37,6 +37,39 @@ impl Server {
 }
 
 /// A server to be. What is wrong with it is said by [`ServerBuilder::start`].
+///
+/// ```
+/// use lobbyd::config::Settings;
+/// use lobbyd::lobbyd_core::extension::{Command, CommandHandler, Context, Failure, Reply};
+/// use lobbyd::lobbyd_net::extension::middleware::{PacketLog, WordFilter};
+/// use lobbyd::stores::listed::ListedAccounts;
+/// use lobbyd::{Server, StartError};
+///
+/// #[derive(Clone)]
+/// struct Echo;
+///
+/// impl CommandHandler for Echo {
+///     fn command(&mut self, context: &mut Context<'_>, command: Command<'_>) -> Result<(), Failure> {
+///         Ok(context.reply(Reply::success(command.parameters))?)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let mut settings = Settings::default();
+/// # settings.server.listen = vec!["127.0.0.1:0".parse()?];
+/// let builder = Server::builder()
+///     .settings(settings)
+///     .accounts(ListedAccounts::new)
+///     .command("echo", Echo)
+///     .middleware(PacketLog)
+///     .middleware(WordFilter::masking(["darn"]));
+/// // What is wrong is said at the start.
+/// let refused = builder.command("echo", Echo).start().await;
+/// assert!(matches!(refused, Err(StartError::Extension(_))));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing listens before `start`"]
 pub struct ServerBuilder {
     settings: Given,

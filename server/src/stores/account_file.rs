@@ -33,6 +33,7 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 /// Why the store cannot be opened.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The data folder is not there and cannot be made, or cannot be used.
     #[error(

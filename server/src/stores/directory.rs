@@ -44,6 +44,7 @@ pub trait UserDirectory {
 
 /// Why the directory did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DirectoryError {
     /// To be added, but there.
     #[error("user \"{0}\" exists already; `lobbyd user passwd {0}` gives it another password")]
@@ -71,6 +72,7 @@ pub struct NewUser {
 
 /// What can be shown about a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct UserEntry {
     /// The name.
     pub user: UserName,
@@ -88,6 +90,7 @@ pub struct Password(SecretBytes);
 
 /// Why bytes are no password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidPassword {
     /// There are none.
     #[error("the password is empty; give one of 1 to {PASSWORD_BYTES_MAX} bytes")]

@@ -25,6 +25,7 @@ pub struct HashParameters {
 
 /// Why parameters are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidHashParameters {
     /// The memory is out of bounds.
     #[error("the memory of a hash is {} KiB for each lane to {} KiB, not {}", Params::MIN_M_COST, MEMORY_KIB_MAX, .0)]

@@ -28,6 +28,7 @@ pub struct RedisUsers {
 
 /// Why users in Redis cannot be administered. Shows neither the URL nor a password in it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The address is none.
     #[error(

@@ -163,7 +163,7 @@ impl Middleware for Nervous {
         "nervous"
     }
 
-    fn before<'p>(&'p mut self, _: &Passage<'_>, packet: Packet<'p>) -> Decision<'p> {
+    fn before<'p>(&'p mut self, _: &Passage<'_>, packet: &Packet<'p>) -> Decision<'p> {
         if let ClientPacket::RoomChatRequest { text, .. } = packet {
             assert!(text.0 != b"boo", "told to");
         }

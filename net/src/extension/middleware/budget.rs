@@ -7,23 +7,25 @@ use lobbyd_core::limits::{Budget, Exhausted, Rate};
 use lobbyd_core::packet::{ClientPacket, Code};
 use lobbyd_core::time::Instant;
 
-use super::{Decision, Middleware, Packet, Passage};
+use super::interest::KINDS;
+use super::{Decision, Interest, Middleware, Packet, PacketKind, Passage};
 
 /// Bounds how often one session may ask for one thing; over it, the request is refused with `OverBudget`. What is not
 /// named is not bounded.
 ///
 /// ```
 /// use lobbyd_core::limits::Rate;
-/// use lobbyd_net::extension::middleware::CommandBudget;
+/// use lobbyd_net::extension::middleware::{CommandBudget, PacketKind};
 ///
 /// let budget = CommandBudget::new()
 ///     .command("dice.roll", Rate::per_second(1, 5))
-///     .packet("DirectMessageRequest", Rate::per_minute(30, 10));
+///     .packet(PacketKind::DirectMessageRequest, Rate::per_minute(30, 10));
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct CommandBudget {
     commands: BTreeMap<String, Bounded>,
-    packets: BTreeMap<&'static str, Bounded>,
+    /// By the kind's number.
+    packets: [Option<Bounded>; KINDS],
 }
 
 /// What is left to each session.
@@ -66,10 +68,10 @@ impl CommandBudget {
         self
     }
 
-    /// Bounds a kind of packet, by the name that it has in `ClientPacket`.
+    /// Bounds a kind of packet. What nothing answers (`Hello`, `Ping`, `Pong`) cannot be refused, and is not bounded.
     #[must_use]
-    pub fn packet(mut self, name: &'static str, rate: Rate) -> Self {
-        self.packets.insert(name, Bounded::new(rate));
+    pub fn packet(mut self, kind: PacketKind, rate: Rate) -> Self {
+        self.packets[kind.place()] = Some(Bounded::new(rate));
         self
     }
 }
@@ -79,32 +81,28 @@ impl Middleware for CommandBudget {
         "command budget"
     }
 
-    fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: Packet<'p>) -> Decision<'p> {
-        let command = match packet {
-            ClientPacket::CustomCommand { command_type, .. } => command_type.as_utf8(),
-            ClientPacket::Hello { .. }
-            | ClientPacket::Ping { .. }
-            | ClientPacket::Pong { .. }
-            | ClientPacket::LoginRequest { .. }
-            | ClientPacket::LogoutRequest { .. }
-            | ClientPacket::RoomListRequest { .. }
-            | ClientPacket::RoomCreateRequest { .. }
-            | ClientPacket::RoomEnterRequest { .. }
-            | ClientPacket::RoomLeaveRequest { .. }
-            | ClientPacket::RoomChatRequest { .. }
-            | ClientPacket::DirectMessageRequest { .. }
-            | ClientPacket::KickRequest { .. } => None,
+    fn interest(&self) -> Interest {
+        let bounded = PacketKind::ALL.iter().filter(|kind| {
+            let has_commands = **kind == PacketKind::CustomCommand && !self.commands.is_empty();
+            has_commands || self.packets[kind.place()].is_some()
+        });
+        bounded.fold(Interest::nothing(), |interest, kind| interest.before(&[*kind]))
+    }
+
+    fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: &Packet<'p>) -> Decision<'p> {
+        let of_kind = self.packets[PacketKind::of(packet).place()].as_mut();
+        let of_command = if let ClientPacket::CustomCommand { command_type, .. } = packet
+            && let Some(name) = command_type.as_utf8()
+        {
+            self.commands.get_mut(name)
+        } else {
+            None
         };
-        let of_command = command.and_then(|name| self.commands.get_mut(name));
-        for bounded in of_command.into_iter().chain(self.packets.get_mut(packet.name())) {
+        for bounded in of_command.into_iter().chain(of_kind) {
             if bounded.spend(passage.session(), passage.now()).is_err() {
                 return Decision::Stop(Code::OverBudget);
             }
         }
         Decision::Pass
-    }
-
-    fn is_timed(&self) -> bool {
-        false
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::{Middleware, Outcome, Packet, Passage};
+use super::{Interest, Middleware, Outcome, Packet, PacketKind, Passage};
 
 /// Logs each packet and what came of it, at level `debug`: the kind of packet, who, how it went, and how long the engine
 /// took. Texts and parameters are not logged.
@@ -14,6 +14,10 @@ pub struct PacketLog;
 impl Middleware for PacketLog {
     fn name(&self) -> &str {
         "packet log"
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::nothing().after(PacketKind::ALL)
     }
 
     fn is_timed(&self) -> bool {

@@ -1,18 +1,31 @@
 //! Metrics: how many packets of each kind, how they went, and how long the engine took.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::{Middleware, Outcome, Packet, Passage};
+use super::interest::KINDS;
+use super::{Interest, Middleware, Outcome, Packet, PacketKind, Passage};
 
 /// One packet in so many is timed: to read the clock for each would cost more than all the rest of this.
-const TIMED_EVERY: u32 = 16;
+const TIMED_EVERY: u32 = 64;
 
 /// Counts packets by their kind, and times some of them. The handle reads the figures, from any thread.
+///
+/// ```
+/// use lobbyd_net::extension::Extensions;
+/// use lobbyd_net::extension::middleware::PacketMetrics;
+///
+/// let (metrics, handle) = PacketMetrics::new();
+/// let mut extensions = Extensions::new();
+/// extensions.middleware(metrics);
+/// // The handle stays with the program, which asks it whenever it likes.
+/// assert!(handle.figures().is_empty());
+/// ```
 #[derive(Debug, Default)]
 pub struct PacketMetrics {
-    figures: Arc<Mutex<Figures>>,
+    figures: Arc<Figures>,
     /// Packets since the last one that was timed.
     untimed: u32,
 }
@@ -20,11 +33,23 @@ pub struct PacketMetrics {
 /// Reads the figures of a [`PacketMetrics`]. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PacketMetricsHandle {
-    figures: Arc<Mutex<Figures>>,
+    figures: Arc<Figures>,
 }
 
-/// By the kind's name.
-type Figures = BTreeMap<&'static str, PacketFigures>;
+/// By the kind's number.
+type Figures = [Counters; KINDS];
+
+/// What is counted of one kind. Only the middleware writes, and neither side ever waits for the other.
+#[derive(Debug, Default)]
+struct Counters {
+    done: AtomicU64,
+    refused: AtomicU64,
+    waiting: AtomicU64,
+    closed: AtomicU64,
+    timed: AtomicU64,
+    spent_ns: AtomicU64,
+    slowest_ns: AtomicU64,
+}
 
 /// The figures of one kind of packet, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +63,7 @@ pub struct PacketFigures {
     pub waiting: u64,
     /// How many closed their session.
     pub closed: u64,
-    /// How many of them were timed: one in sixteen, whatever its kind.
+    /// How many of them were timed: one in 64, whatever its kind.
     pub timed: u64,
     /// How long the engine took for all that were timed.
     pub spent: Duration,
@@ -56,16 +81,40 @@ impl PacketMetrics {
 }
 
 impl PacketMetricsHandle {
-    /// The figures of each kind of packet that has come, by the kind's name.
+    /// The figures of each kind of packet that has come, by the kind's name. What is counted while they are read may be
+    /// in some of them and not yet in others.
     #[must_use]
     pub fn figures(&self) -> BTreeMap<&'static str, PacketFigures> {
-        locked(&self.figures).clone()
+        let named = PacketKind::ALL.iter().map(|kind| (kind.name(), self.figures[kind.place()].read()));
+        named.filter(|(_, figures)| *figures != PacketFigures::default()).collect()
     }
 }
 
-/// What is in the lock is whole at every moment, also if somebody has panicked beside it.
-fn locked(figures: &Mutex<Figures>) -> MutexGuard<'_, Figures> {
-    figures.lock().unwrap_or_else(PoisonError::into_inner)
+impl Counters {
+    fn read(&self) -> PacketFigures {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        PacketFigures {
+            done: read(&self.done),
+            refused: read(&self.refused),
+            waiting: read(&self.waiting),
+            closed: read(&self.closed),
+            timed: read(&self.timed),
+            spent: Duration::from_nanos(read(&self.spent_ns)),
+            slowest: Duration::from_nanos(read(&self.slowest_ns)),
+        }
+    }
+
+    fn time(&self, spent: Duration) {
+        let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
+        add(&self.timed, 1);
+        add(&self.spent_ns, nanos);
+        self.slowest_ns.store(self.slowest_ns.load(Ordering::Relaxed).max(nanos), Ordering::Relaxed);
+    }
+}
+
+/// Without a locked instruction, which a single writer does not need.
+fn add(counter: &AtomicU64, count: u64) {
+    counter.store(counter.load(Ordering::Relaxed).saturating_add(count), Ordering::Relaxed);
 }
 
 impl Middleware for PacketMetrics {
@@ -73,24 +122,26 @@ impl Middleware for PacketMetrics {
         "packet metrics"
     }
 
-    fn after(&mut self, _: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, spent: Duration) {
-        let mut figures = locked(&self.figures);
-        let kind = figures.entry(packet.name()).or_default();
-        *match outcome {
-            Outcome::Done => &mut kind.done,
-            Outcome::Refused(_) => &mut kind.refused,
-            Outcome::Waits => &mut kind.waiting,
-            Outcome::Closed(_) => &mut kind.closed,
-        } += 1;
-        if self.untimed == 0 {
-            kind.timed += 1;
-            kind.spent += spent;
-            kind.slowest = kind.slowest.max(spent);
-        }
-        self.untimed = (self.untimed + 1) % TIMED_EVERY;
+    fn interest(&self) -> Interest {
+        Interest::nothing().after(PacketKind::ALL)
     }
 
     fn is_timed(&self) -> bool {
         self.untimed == 0
+    }
+
+    fn after(&mut self, _: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, spent: Duration) {
+        let counters = &self.figures[PacketKind::of(packet).place()];
+        let counter = match outcome {
+            Outcome::Done => &counters.done,
+            Outcome::Refused(_) => &counters.refused,
+            Outcome::Waits => &counters.waiting,
+            Outcome::Closed(_) => &counters.closed,
+        };
+        add(counter, 1);
+        if self.untimed == 0 {
+            counters.time(spent);
+        }
+        self.untimed = (self.untimed + 1) % TIMED_EVERY;
     }
 }

@@ -11,6 +11,7 @@ const LATENCY_MAX_NS: u64 = 60_000_000_000;
 
 /// Counts of a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Counts {
     /// Messages that members have received.
     pub deliveries: u64,
@@ -48,6 +49,7 @@ impl Counts {
 
 /// What must not be, from the first message to the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Faults {
     /// Deliveries that did not come.
     pub lost: u64,

@@ -1,10 +1,8 @@
-//! The engine's step for one message in a room of ten, behind middleware and without.
+//! The engine's step for one message in a room of ten, behind middleware.
 
-use std::cell::RefCell;
 use std::hint::black_box;
 use std::time::Duration;
 
-use divan::Bencher;
 use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::config::{Config, FixedRoom};
 use lobbyd_core::id::{RequestId, RoomNumber, SessionId};
@@ -12,7 +10,9 @@ use lobbyd_core::input::{Account, Input, Verdict};
 use lobbyd_core::limits::Rate;
 use lobbyd_core::packet::{ClientPacket, PROTOCOL_VERSION, Sealed};
 use lobbyd_core::time::Instant;
-use lobbyd_net::extension::middleware::{CommandBudget, Packet, PacketLog, PacketMetrics, WordFilter};
+use lobbyd_net::extension::middleware::{
+    CommandBudget, Decision, Interest, Middleware, Packet, PacketKind, PacketLog, PacketMetrics, Passage, WordFilter,
+};
 use lobbyd_net::extension::{Assembled, Extensions};
 
 const ROOM: RoomNumber = RoomNumber(1);
@@ -23,57 +23,75 @@ const ENDLESS: Rate = Rate { burst: 1_000_000_000, interval: Duration::from_nano
 /// 64 bytes, as in the bench of the whole server.
 const WORDS: &str = "who has seen the red knight near the old mill? I owe him 9 coins";
 
-#[divan::bench]
-fn none(bencher: Bencher<'_, '_>) {
-    chat(bencher, Extensions::new());
+/// Puts a chain together.
+type Extend = fn(&mut Extensions);
+
+/// What the step is measured behind, by name.
+pub(crate) const CHAINS: [(&str, Extend); 9] = [
+    ("none", |_| {}),
+    ("idle", |extensions| add(extensions, Idle)),
+    ("look", |extensions| add(extensions, Look { seen: 0 })),
+    ("log", |extensions| add(extensions, PacketLog)),
+    ("words-masked", |extensions| add(extensions, masking())),
+    ("budget", |extensions| add(extensions, budget())),
+    ("metrics", |extensions| add(extensions, PacketMetrics::new().0)),
+    ("five-look", |extensions| (0..5).for_each(|_| add(extensions, Look { seen: 0 }))),
+    ("five", |extensions| {
+        add(extensions, PacketLog);
+        add(extensions, masking());
+        add(extensions, WordFilter::refusing(["rascal", "villain"]));
+        add(extensions, budget());
+        add(extensions, PacketMetrics::new().0);
+    }),
+];
+
+fn add(extensions: &mut Extensions, middleware: impl Middleware + 'static) {
+    extensions.middleware(middleware);
 }
 
-#[divan::bench]
-fn log(bencher: Bencher<'_, '_>) {
-    let mut extensions = Extensions::new();
-    extensions.middleware(PacketLog);
-    chat(bencher, extensions);
+fn masking() -> WordFilter {
+    WordFilter::masking(["darn", "heck", "blast"])
 }
 
-#[divan::bench]
-fn words_masked(bencher: Bencher<'_, '_>) {
-    let mut extensions = Extensions::new();
-    extensions.middleware(WordFilter::masking(["darn", "heck", "blast"]));
-    chat(bencher, extensions);
+fn budget() -> CommandBudget {
+    CommandBudget::new().packet(PacketKind::RoomChatRequest, ENDLESS)
 }
 
-#[divan::bench]
-fn budget(bencher: Bencher<'_, '_>) {
-    let mut extensions = Extensions::new();
-    extensions.middleware(CommandBudget::new().packet("RoomChatRequest", ENDLESS));
-    chat(bencher, extensions);
+/// Middleware that does not care for messages.
+struct Idle;
+
+impl Middleware for Idle {
+    fn name(&self) -> &str {
+        "idle"
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::nothing().before(&[PacketKind::LoginRequest])
+    }
 }
 
-#[divan::bench]
-fn metrics(bencher: Bencher<'_, '_>) {
-    let mut extensions = Extensions::new();
-    extensions.middleware(PacketMetrics::new().0);
-    chat(bencher, extensions);
+/// Middleware that looks at each packet and lets it pass.
+struct Look {
+    seen: u64,
 }
 
-#[divan::bench]
-fn five(bencher: Bencher<'_, '_>) {
-    let mut extensions = Extensions::new();
-    extensions
-        .middleware(PacketLog)
-        .middleware(WordFilter::masking(["darn", "heck", "blast"]))
-        .middleware(WordFilter::refusing(["rascal", "villain"]))
-        .middleware(CommandBudget::new().packet("RoomChatRequest", ENDLESS))
-        .middleware(PacketMetrics::new().0);
-    chat(bencher, extensions);
+impl Middleware for Look {
+    fn name(&self) -> &str {
+        "look"
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::nothing().before(PacketKind::ALL)
+    }
+
+    fn before<'p>(&'p mut self, _: &Passage<'_>, _: &Packet<'p>) -> Decision<'p> {
+        self.seen += 1;
+        Decision::Pass
+    }
 }
 
-fn chat(bencher: Bencher<'_, '_>, extensions: Extensions) {
-    let server = RefCell::new(Server::new(extensions));
-    bencher.bench_local(|| server.borrow_mut().chat());
-}
-
-struct Server {
+/// An engine with people in a room, and a chain before it.
+pub(crate) struct Server {
     assembled: Assembled,
     now: Instant,
     actions: Actions,
@@ -81,7 +99,9 @@ struct Server {
 }
 
 impl Server {
-    fn new(extensions: Extensions) -> Self {
+    pub(crate) fn new(extend: Extend) -> Self {
+        let mut extensions = Extensions::new();
+        extend(&mut extensions);
         let room = FixedRoom { number: ROOM, title: "Plaza".into(), capacity: 100, password: None };
         let config = Config {
             fixed_rooms: vec![room],
@@ -129,7 +149,7 @@ impl Server {
     }
 
     /// One message after the other, of one member after the other, a microsecond apart.
-    fn chat(&mut self) -> usize {
+    pub(crate) fn chat(&mut self) -> usize {
         self.now = self.now + Duration::from_micros(1);
         self.speaker = (self.speaker + 1) % MEMBERS;
         let session = SessionId { index: self.speaker, generation: 0 };

@@ -1,0 +1,307 @@
+//! The chain: calls each piece of middleware for what it is interested in, and goes on without one that panics.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use lobbyd_core::Engine;
+use lobbyd_core::action::{Action, Actions};
+use lobbyd_core::id::SessionId;
+use lobbyd_core::input::Input;
+use lobbyd_core::packet::{ClientPacket, Code};
+use lobbyd_core::time::Instant;
+use tracing::{error, info};
+
+use super::super::panic_message;
+use super::{Decision, Interest, Middleware, Outcome, Packet, Passage};
+use crate::stats::MiddlewareStats;
+
+/// Middleware in its order. An empty chain costs nothing.
+pub struct Chain {
+    middleware: Vec<Box<dyn Middleware>>,
+    /// How each of them stands. Beside them, because what the engine gets may borrow from any of them.
+    links: Vec<Link>,
+    /// What any of them is interested in.
+    interest: Interest,
+}
+
+struct Link {
+    name: String,
+    /// What it is called for: nothing while it is broken.
+    interest: Interest,
+    /// What it asked for.
+    declared: Interest,
+    is_broken: bool,
+    stopped: u64,
+    replaced: u64,
+    faults: u64,
+}
+
+impl Chain {
+    pub(in super::super) fn new(middleware: Vec<Box<dyn Middleware>>) -> Self {
+        let link = |middleware: &dyn Middleware| {
+            let (name, interest) = (middleware.name().to_owned(), middleware.interest());
+            Link { name, interest, declared: interest, is_broken: false, stopped: 0, replaced: 0, faults: 0 }
+        };
+        let links: Vec<_> = middleware.iter().map(|middleware| link(middleware.as_ref())).collect();
+        let interest = links.iter().fold(Interest::nothing(), |all, link| all.or(link.declared));
+        Self { middleware, links, interest }
+    }
+
+    /// Whether there is no middleware.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+
+    /// How each piece of middleware stands, in the order in which packets pass it.
+    pub(crate) fn stats(&self) -> Vec<MiddlewareStats> {
+        let stats = |link: &Link| MiddlewareStats {
+            name: link.name.clone(),
+            enabled: !link.is_broken,
+            stopped: link.stopped,
+            replaced: link.replaced,
+            faults: link.faults,
+        };
+        self.links.iter().map(stats).collect()
+    }
+
+    /// Has packets pass middleware of that name again, and says how many pieces were out.
+    pub fn enable(&mut self, name: &str) -> u32 {
+        let pieces = self.middleware.iter_mut().zip(&mut self.links);
+        let broken = pieces.filter(|(_, link)| link.is_broken && link.name == name);
+        broken.map(|(middleware, link)| u32::from(link.enable(middleware.as_mut()))).sum()
+    }
+
+    /// Hands a packet to the engine, through the chain and back. What the engine does is in `actions`, which were empty.
+    pub fn step(
+        &mut self,
+        engine: &mut Engine,
+        now: Instant,
+        session: SessionId,
+        packet: Packet<'_>,
+        actions: &mut Actions,
+    ) {
+        let number = packet.number();
+        let has_after = self.interest.is_after(number);
+        if !self.interest.is_before(number) && !has_after {
+            engine.handle_input(now, Input::Received { session, packet }, actions);
+            return;
+        }
+        let is_timed = has_after && self.is_timed(number);
+        let mut replaced = None;
+        let (seen, stopped) = self.decide(&Passage { engine, now, session }, &packet, &mut replaced);
+        let started = is_timed.then(tokio::time::Instant::now);
+        // A packet is large, so each of these makes its own input, and most packets are copied but once.
+        match (stopped, replaced) {
+            (None, None) => engine.handle_input(now, Input::Received { session, packet }, actions),
+            (None, Some(packet)) => engine.handle_input(now, Input::Received { session, packet }, actions),
+            (Some(code), _) => engine.handle_input(now, Input::Stopped { session, packet, code }, actions),
+        }
+        if has_after {
+            let spent = started.map_or(Duration::ZERO, |started| started.elapsed());
+            let outcome = outcome(session, &packet, actions);
+            self.tell(seen, &Passage { engine, now, session }, &packet, outcome, spent);
+        }
+    }
+
+    /// Asks the links: how many have seen the packet, and with which code it is refused, if it is. One guard is round all
+    /// of them: entering one costs as much as a piece that only looks.
+    fn decide<'p>(
+        &'p mut self,
+        passage: &Passage<'_>,
+        packet: &Packet<'p>,
+        replaced: &mut Option<Packet<'p>>,
+    ) -> (usize, Option<Code>) {
+        let number = packet.number();
+        let Self { middleware, links, .. } = self;
+        let mut middleware = middleware.iter_mut();
+        let mut seen = 0;
+        loop {
+            // Nothing broken is seen after a panic: the middleware is not called again.
+            let asked = catch_unwind(AssertUnwindSafe(|| {
+                for middleware in middleware.by_ref() {
+                    let link = &mut links[seen];
+                    seen += 1;
+                    if link.interest.is_before(number) {
+                        let current = replaced.as_ref().unwrap_or(packet);
+                        let decision = middleware.before(passage, current);
+                        if !matches!(decision, Decision::Pass) {
+                            match link.note(current, decision) {
+                                Ok(None) => {}
+                                Ok(other) => *replaced = other,
+                                Err(code) => return Some(code),
+                            }
+                        }
+                    }
+                }
+                None
+            }));
+            match asked {
+                Ok(stopped) => return (seen, stopped),
+                Err(payload) => links[seen - 1].broke(payload.as_ref()),
+            }
+            // What nothing answers cannot be refused, and goes on to the next.
+            if packet.request().is_some() {
+                return (seen, Some(Code::ExtensionFailed));
+            }
+        }
+    }
+
+    /// Whether any link wants to know how long this packet takes.
+    fn is_timed(&mut self, number: u8) -> bool {
+        let mut asked = 0;
+        let is_timed = catch_unwind(AssertUnwindSafe(|| {
+            while asked < self.links.len() {
+                if self.links[asked].interest.is_after(number) && self.middleware[asked].is_timed() {
+                    return true;
+                }
+                asked += 1;
+            }
+            false
+        }));
+        is_timed.unwrap_or_else(|payload| {
+            self.links[asked].broke(payload.as_ref());
+            false
+        })
+    }
+
+    /// Tells the links that have seen a packet what came of it, in reverse.
+    fn tell(&mut self, seen: usize, passage: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, spent: Duration) {
+        let number = packet.number();
+        let mut left = seen;
+        while left > 0 {
+            let told = catch_unwind(AssertUnwindSafe(|| {
+                while left > 0 {
+                    left -= 1;
+                    if self.links[left].interest.is_after(number) {
+                        self.middleware[left].after(passage, packet, outcome, spent);
+                    }
+                }
+            }));
+            if let Err(payload) = told {
+                self.links[left].broke(payload.as_ref());
+            }
+        }
+    }
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.links.iter().map(|link| &link.name)).finish()
+    }
+}
+
+impl Link {
+    /// Counts what middleware has decided. Says what goes on instead of the packet, or with which code it is refused.
+    fn note<'p>(&mut self, packet: &Packet<'_>, decision: Decision<'p>) -> Result<Option<Packet<'p>>, Code> {
+        let refused = |code| if packet.request().is_some() { Err(code) } else { Ok(None) };
+        match decision {
+            Decision::Pass => Ok(None),
+            Decision::Replace(other) if may_replace(packet, &other) => {
+                self.replaced += 1;
+                Ok(Some(other))
+            }
+            Decision::Replace(_) => {
+                let kind = packet.name();
+                error!(middleware = self.name, kind, "middleware made another request of a packet, which is refused");
+                self.faults += 1;
+                refused(Code::ExtensionFailed)
+            }
+            Decision::Stop(code) => {
+                self.stopped += 1;
+                refused(code)
+            }
+        }
+    }
+
+    /// It has panicked, and is left out from now on.
+    fn broke(&mut self, payload: &(dyn Any + Send)) {
+        self.is_broken = true;
+        self.interest = Interest::nothing();
+        self.faults += 1;
+        self.tell(payload);
+    }
+
+    fn tell(&self, payload: &(dyn Any + Send)) {
+        let reason = panic_message(payload);
+        error!(
+            middleware = self.name,
+            reason, "middleware panicked; packets pass without it until it is enabled again"
+        );
+    }
+
+    /// Puts itself back; says whether it could.
+    fn enable(&mut self, middleware: &mut dyn Middleware) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| middleware.enabled())) {
+            Ok(()) => {
+                self.is_broken = false;
+                self.interest = self.declared;
+                info!(middleware = self.name, "packets pass middleware again");
+                true
+            }
+            Err(payload) => {
+                self.faults += 1;
+                self.tell(payload.as_ref());
+                false
+            }
+        }
+    }
+}
+
+/// Whether it is the same request, so that it gets its one response, and asks about the same secret, which is the only
+/// one that the driver holds.
+fn may_replace(packet: &Packet<'_>, other: &Packet<'_>) -> bool {
+    let secret = |packet: &Packet<'_>| match packet {
+        ClientPacket::LoginRequest { secret, .. } => Some(*secret),
+        ClientPacket::Hello { .. }
+        | ClientPacket::Ping { .. }
+        | ClientPacket::Pong { .. }
+        | ClientPacket::LogoutRequest { .. }
+        | ClientPacket::RoomListRequest { .. }
+        | ClientPacket::RoomCreateRequest { .. }
+        | ClientPacket::RoomEnterRequest { .. }
+        | ClientPacket::RoomLeaveRequest { .. }
+        | ClientPacket::RoomChatRequest { .. }
+        | ClientPacket::DirectMessageRequest { .. }
+        | ClientPacket::KickRequest { .. }
+        | ClientPacket::CustomCommand { .. } => None,
+    };
+    let is_same_kind = std::mem::discriminant(packet) == std::mem::discriminant(other);
+    is_same_kind && packet.request() == other.request() && secret(packet) == secret(other)
+}
+
+/// What the engine did about a packet of that session. A turn begins with the deadlines that are due, but what these
+/// answer was asked in another packet, and a client that gives two of them one id learns no less by that than it can.
+fn outcome(session: SessionId, packet: &Packet<'_>, actions: &Actions) -> Outcome {
+    let asked = packet.request();
+    for action in actions.iter() {
+        match action {
+            Action::Close { session: closed, reason } if *closed == session => return Outcome::Closed(*reason),
+            Action::Send { to, packet } if *to == session => {
+                if let Some((request, result)) = packet.response()
+                    && Some(request) == asked
+                {
+                    return result.map_or_else(Outcome::Refused, |()| Outcome::Done);
+                }
+            }
+            Action::Close { .. }
+            | Action::Send { .. }
+            | Action::Broadcast { .. }
+            | Action::VerifyLogin { .. }
+            | Action::ReleasePresence { .. }
+            | Action::Online { .. }
+            | Action::CallService { .. }
+            | Action::ExtensionFailed { .. }
+            | Action::Answer { .. }
+            | Action::ServiceAnswer { .. } => {}
+        }
+    }
+    if asked.is_some() { Outcome::Waits } else { Outcome::Done }
+}

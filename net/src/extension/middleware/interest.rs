@@ -1,0 +1,176 @@
+//! Which packets middleware is called for: what it does not care for costs it nothing.
+
+use lobbyd_core::packet::{ClientPacket, Sealed};
+
+use super::Packet;
+
+/// A kind of packet that clients send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum PacketKind {
+    /// The first packet of a client.
+    Hello,
+    /// A client asks for a sign of life.
+    Ping,
+    /// A client gives one.
+    Pong,
+    /// Somebody logs in.
+    LoginRequest,
+    /// Somebody logs out.
+    LogoutRequest,
+    /// A page of the directory.
+    RoomListRequest,
+    /// A new room.
+    RoomCreateRequest,
+    /// Into a room.
+    RoomEnterRequest,
+    /// Out of it.
+    RoomLeaveRequest,
+    /// A message to the room.
+    RoomChatRequest,
+    /// A message to one user.
+    DirectMessageRequest,
+    /// Somebody is to leave the room.
+    KickRequest,
+    /// A command of an extension.
+    CustomCommand,
+}
+
+impl PacketKind {
+    /// All of them, each at its number on the wire.
+    pub const ALL: &'static [Self] = &[
+        Self::Hello,
+        Self::Ping,
+        Self::Pong,
+        Self::LoginRequest,
+        Self::LogoutRequest,
+        Self::RoomListRequest,
+        Self::RoomCreateRequest,
+        Self::RoomEnterRequest,
+        Self::RoomLeaveRequest,
+        Self::RoomChatRequest,
+        Self::DirectMessageRequest,
+        Self::KickRequest,
+        Self::CustomCommand,
+    ];
+
+    /// The kind of a packet.
+    #[must_use]
+    pub fn of(packet: &Packet<'_>) -> Self {
+        Self::ALL[usize::from(packet.number())]
+    }
+
+    /// Its name, as [`ClientPacket::name`] has it: `RoomChatRequest`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        ClientPacket::<'static, Sealed>::NAMES[self.place()]
+    }
+
+    /// Its number on the wire, for tables.
+    pub(super) const fn place(self) -> usize {
+        self as usize
+    }
+}
+
+/// How many kinds there are.
+pub(super) const KINDS: usize = PacketKind::ALL.len();
+
+/// For which packets middleware is called before the engine, and for which after it.
+///
+/// ```
+/// use lobbyd_net::extension::middleware::{Interest, PacketKind};
+///
+/// // Looks at what users say, and does not ask what came of it.
+/// let talk = Interest::nothing().before(&[PacketKind::RoomChatRequest, PacketKind::DirectMessageRequest]);
+/// assert_ne!(talk, Interest::everything());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interest {
+    before: Kinds,
+    after: Kinds,
+}
+
+impl Interest {
+    /// Every packet, before and after.
+    #[must_use]
+    pub const fn everything() -> Self {
+        Self::nothing().before(PacketKind::ALL).after(PacketKind::ALL)
+    }
+
+    /// No packet at all.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self { before: Kinds(0), after: Kinds(0) }
+    }
+
+    /// Packets of these kinds too, on their way to the engine.
+    #[must_use]
+    pub const fn before(self, kinds: &[PacketKind]) -> Self {
+        Self { before: self.before.with(kinds), after: self.after }
+    }
+
+    /// Packets of these kinds too, when the engine is through with them.
+    #[must_use]
+    pub const fn after(self, kinds: &[PacketKind]) -> Self {
+        Self { before: self.before, after: self.after.with(kinds) }
+    }
+
+    /// Whether it is to be called for packets of that number before the engine.
+    pub(super) fn is_before(self, number: u8) -> bool {
+        self.before.has(number)
+    }
+
+    /// Whether it is to be called for packets of that number after the engine.
+    pub(super) fn is_after(self, number: u8) -> bool {
+        self.after.has(number)
+    }
+
+    /// What either of them is interested in.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self { before: Kinds(self.before.0 | other.before.0), after: Kinds(self.after.0 | other.after.0) }
+    }
+}
+
+/// A bit for each kind, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kinds(u32);
+
+impl Kinds {
+    const fn with(self, kinds: &[PacketKind]) -> Self {
+        let mut bits = self.0;
+        let mut at = 0;
+        // The only loop that a constant may have.
+        while at < kinds.len() {
+            bits |= 1 << kinds[at].place();
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    fn has(self, number: u8) -> bool {
+        self.0 >> number & 1 == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_the_packets_in_their_order() {
+        let names: Vec<_> = PacketKind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names, ClientPacket::<'static, Sealed>::NAMES);
+        assert!(PacketKind::ALL.iter().all(|kind| format!("{kind:?}") == kind.name()));
+        assert_eq!(PacketKind::of(&ClientPacket::Pong { nonce: 1 }), PacketKind::Pong);
+    }
+
+    #[test]
+    fn interest_is_what_was_named() {
+        let interest = Interest::nothing().before(&[PacketKind::Ping]).after(&[PacketKind::CustomCommand]);
+        let before: Vec<_> = (0..13).filter(|number| interest.is_before(*number)).collect();
+        let after: Vec<_> = (0..13).filter(|number| interest.is_after(*number)).collect();
+        assert_eq!((before, after), (vec![1], vec![12]));
+        assert!((0..13).all(|number| Interest::everything().is_before(number)));
+        assert!((0..13).all(|number| interest.or(Interest::everything()).is_after(number)));
+    }
+}
