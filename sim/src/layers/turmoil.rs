@@ -15,6 +15,7 @@ mod panics;
 mod redis_host;
 mod seeds;
 mod setup;
+mod sightings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -35,13 +36,14 @@ use self::links::Links;
 use self::seeds::Seeds;
 use self::setup::hosts_named_by_faults;
 pub(super) use self::setup::validate;
+use self::sightings::Sightings;
 use super::clients::Clients;
 use super::{Arrival, CannotDo, Failure, World};
 use crate::extend::Extend;
 use crate::network::{Network, WINDOW_BYTES};
-use crate::redis::{Exchange, RedisServer};
+use crate::redis::RedisServer;
 use crate::scenario::{Check, Fault, Operation, Scenario, Setup, Store};
-use crate::traffic::{Cargo, Seen};
+use crate::traffic::Seen;
 
 /// How many hosts clients share: more than one, so that what comes from several hosts at once is not in their order.
 pub const SHARED_HOSTS: usize = 2;
@@ -75,8 +77,7 @@ pub struct Turmoil {
     started_at: Duration,
     has_middleware: bool,
     failure: Option<Failure>,
-    /// The number of what was seen last between daemons and Redis.
-    last_sighting: u32,
+    sightings: Sightings,
 }
 
 /// A host on which clients are.
@@ -171,7 +172,7 @@ impl Turmoil {
             login_timeout: setup.config.login_timeout,
             started_at: Duration::ZERO,
             failure: None,
-            last_sighting: 0,
+            sightings: Sightings::default(),
         };
         world.start().map_err(|Failure(what)| CannotDo::Scenario(format!("the daemons do not start: {what}")))?;
         Ok(world)
@@ -214,7 +215,7 @@ impl Turmoil {
         let host = self.daemon(daemon)?.is_running().then(|| daemon.to_owned());
         let index = self.host_of(client);
         let (line, voice) = self.clients.connect(client);
-        let call = Call { line, voice, host };
+        let call = Call { client: client.to_owned(), line, voice, host };
         if self.hosts[index].calls.send(call).is_err() {
             return Err(CannotDo::Scenario("the simulation has failed".to_owned()));
         }
@@ -363,12 +364,12 @@ impl World for Turmoil {
         self.network.touch();
         match fault {
             Fault::Partition { from, to, one_way } => {
-                let (from, to) = self.ends(from, to)?;
-                self.links.partition(&self.simulation, from, to, *one_way);
+                let ends = self.ends(from, to)?;
+                self.links.partition(&self.simulation, &self.network, ends, *one_way);
             }
             Fault::Repair { from, to } => {
-                let (from, to) = self.ends(from, to)?;
-                self.links.repair(&self.simulation, from, to);
+                let ends = self.ends(from, to)?;
+                self.links.repair(&self.simulation, &self.network, ends);
             }
             Fault::Hold { from, to } => {
                 let (from, to) = self.ends(from, to)?;
@@ -438,26 +439,15 @@ impl World for Turmoil {
     }
 
     fn watch(&mut self) {
+        self.network.watch();
         if let Some(redis) = &self.redis {
             redis.watch();
         }
     }
 
-    /// What daemons and Redis say to each other, at the moment when Redis runs it.
     fn sightings(&mut self) -> Vec<(Duration, Seen)> {
         let exchanges = self.redis.as_ref().map(RedisServer::take_seen).unwrap_or_default();
-        let mut seen = Vec::new();
-        for Exchange { host, at, command, reply } in exchanges {
-            let redis = redis_host::HOST.to_owned();
-            for (from, to, cargo) in
-                [(host.clone(), redis.clone(), Cargo::Command(command)), (redis, host, Cargo::Reply(reply))]
-            {
-                self.last_sighting += 1;
-                let number = self.last_sighting;
-                seen.extend([(at, Seen::Sent { number, from, to, cargo }), (at, Seen::Arrived { number })]);
-            }
-        }
-        seen
+        self.sightings.of(&self.simulation, exchanges, self.network.take_lost())
     }
 
     fn arrived(&mut self, client: &str) -> &mut VecDeque<Arrival> {

@@ -15,6 +15,7 @@ pub(crate) mod packets;
 mod parties;
 mod settings;
 mod setup;
+mod span;
 pub(crate) mod tokens;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use self::error::ParseError;
 pub use self::parse::parse;
 pub use self::parties::Touch;
 pub use self::print::print;
+pub use self::span::Span;
 
 /// A scenario, as a file says it.
 #[derive(Clone, Debug, PartialEq)]
