@@ -72,8 +72,7 @@ impl Model {
             Admin::SetExtension { ask, .. } => {
                 told.does(&Action::Answer { ask: *ask, result: Err(Code::CommandUnknown) })
             }
-            // Nor does it know services; no scenario has a handle that asks one.
-            Admin::CallService { service, .. } => Err(told.mismatch(format!("a call of the service {service}"))),
+            Admin::CallService { ask, service, request } => self.asks_service(*ask, *service, *request, told),
         }
     }
 
