@@ -316,6 +316,13 @@ pub enum Fault {
         /// Whose.
         user: UserName,
     },
+    /// The operator of a daemon asks a service.
+    Ask {
+        /// Which daemon.
+        daemon: String,
+        /// What comes of it.
+        served: Served,
+    },
     /// The process of a daemon does not run for this long.
     Stall {
         /// Which.
@@ -325,6 +332,17 @@ pub enum Fault {
     },
     /// Something about Redis.
     Redis(RedisFault),
+}
+
+/// What a service does that the operator asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// It answers after this time.
+    Answers(Duration),
+    /// It says after this time that it has failed.
+    Fails(Duration),
+    /// It never answers.
+    Never,
 }
 
 /// Something that breaks or heals in Redis.

@@ -6,7 +6,7 @@ use super::tokens::{self, Line, Parsed, Refusal, here};
 /// Words that begin a line of the setup.
 pub(super) const SETUP_WORDS: [&str; 7] = ["set", "room", "account", "daemons", "store", "network", "expect"];
 /// Words that begin a step that is no client's.
-pub(super) const STEP_WORDS: [&str; 17] = [
+pub(super) const STEP_WORDS: [&str; 18] = [
     "together",
     "repeat",
     "advance",
@@ -23,6 +23,7 @@ pub(super) const STEP_WORDS: [&str; 17] = [
     "stop",
     "stall",
     "close-user",
+    "ask",
     "redis",
 ];
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Fault, RedisFault};
+use super::{Fault, RedisFault, Served};
 
 /// How long something takes that a fault begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +28,10 @@ impl Fault {
     /// The time that it says; none of a fault that lasts until another ends it, or that is over at once.
     #[must_use]
     pub fn span(&self) -> Option<Span> {
-        if let Self::Stall { gap: time, .. } | Self::Drain { within: time, .. } | Self::Redis(RedisFault::Slow(time)) =
-            self
+        if let Self::Stall { gap: time, .. }
+        | Self::Drain { within: time, .. }
+        | Self::Ask { served: Served::Answers(time) | Served::Fails(time), .. }
+        | Self::Redis(RedisFault::Slow(time)) = self
         {
             Some(Span::Exact(*time))
         } else if let Self::Latency { latency: (least, most), .. } = self {
@@ -47,6 +49,7 @@ impl Fault {
             Span::Exact(time) => {
                 if let Self::Stall { gap: own, .. }
                 | Self::Drain { within: own, .. }
+                | Self::Ask { served: Served::Answers(own) | Served::Fails(own), .. }
                 | Self::Redis(RedisFault::Slow(own)) = &mut fault
                 {
                     *own = time;
@@ -71,7 +74,7 @@ mod tests {
     const FAULTS: &str =
         "store redis\naccount alice wonder\npartition server alice\nrepair server alice\nhold server alice
 release server alice\nlatency server alice 5ms..9ms\ncrash server\nrestart server\ndrain server 7s\nstop server
-close-user server alice\nstall server 3s\nredis crash\nredis restart\nredis restart empty\nredis freeze\nredis thaw
+close-user server alice\nask server answers 3s\nask server fails 3s\nask server never\nstall server 3s\nredis crash\nredis restart\nredis restart empty\nredis freeze\nredis thaw
 redis slow 20ms\nredis lie\nredis garble\nredis heal\n";
 
     fn faults() -> Vec<(String, Fault)> {
@@ -85,7 +88,7 @@ redis slow 20ms\nredis lie\nredis garble\nredis heal\n";
     #[test]
     fn a_fault_says_a_time_where_its_line_has_one() {
         let faults = faults();
-        assert_eq!(faults.len(), 20);
+        assert_eq!(faults.len(), 23);
         for (line, fault) in faults {
             let has_digits = line.contains(|character: char| character.is_ascii_digit());
             assert_eq!(fault.span().is_some(), has_digits, "{line}");

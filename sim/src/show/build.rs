@@ -216,6 +216,7 @@ impl Build {
             | Fault::Drain { .. }
             | Fault::Stop { .. }
             | Fault::CloseUser { .. }
+            | Fault::Ask { .. }
             | Fault::Stall { .. }
             | Fault::Redis(_) => {}
         }
