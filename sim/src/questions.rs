@@ -81,6 +81,9 @@ impl Service for SimulatedService {
     }
 }
 
+/// What comes of a question.
+type Answer = Pin<Box<dyn Future<Output = Result<Data, CallError>>>>;
+
 /// Questions that wait for their answers, asked by handles.
 #[derive(Default)]
 pub(crate) struct Questions {
@@ -103,15 +106,21 @@ struct Question {
     stalled: Duration,
     /// Whether its daemon may have ended meanwhile.
     may_end: bool,
-    answer: Pin<Box<dyn Future<Output = Result<Data, CallError>>>>,
+    answer: Answer,
 }
 
 impl Questions {
     /// Asks a daemon.
     pub(crate) fn ask(&mut self, now: Duration, daemon: &str, handle: NodeHandle, served: Served) {
+        self.push(now, daemon, served, |number| {
+            Box::pin(async move { handle.call_service(service(), request(number, served)).await })
+        });
+    }
+
+    fn push(&mut self, now: Duration, daemon: &str, served: Served, ask: impl FnOnce(u64) -> Answer) {
         self.asked += 1;
         let (number, others) = (self.asked, self.open.iter().filter(|open| open.daemon == daemon).count());
-        let answer = Box::pin(async move { handle.call_service(service(), request(number, served)).await });
+        let answer = ask(number);
         let daemon = daemon.to_owned();
         let stalled_until = self.stalled_until.get(&daemon).copied().unwrap_or_default();
         let (stalled, may_end) = (stalled_until.saturating_sub(now), self.ending.contains(&daemon));
@@ -188,5 +197,81 @@ impl Question {
         Err(format!(
             "question {number} to a service of {daemon}, which {served:?}, was answered {came:?} after {took:?}"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lobbyd_net::node::Stopped;
+
+    use super::*;
+
+    const MILLI: Duration = Duration::from_millis(1);
+
+    fn config() -> Config {
+        Config { service_timeout: 2_000 * MILLI, service_calls_max: 1, ..Config::default() }
+    }
+
+    /// Asks a question at 0, which comes with this answer.
+    fn asked(served: Served, comes: Result<Data, CallError>) -> Questions {
+        let mut questions = Questions::default();
+        questions.push(Duration::ZERO, "server", served, |_| Box::pin(async move { comes }));
+        questions
+    }
+
+    #[test]
+    fn question_takes_its_own_answer_and_no_other() {
+        let answers = |after, comes, at| asked(Served::Answers(after * MILLI), comes).listen(at * MILLI, &config());
+        let failed = |error| Err(CallError::Service(error));
+        assert_eq!(answers(100, Ok(answer(1)), 100), Ok(()));
+        assert_eq!(answers(3_000, failed(ServiceError::TimedOut), 2_000), Ok(()));
+        let wrong = [
+            answers(100, Ok(answer(2)), 100),
+            answers(100, Ok(answer(1)), 99),
+            answers(100, failed(ServiceError::Failed), 100),
+            answers(100, failed(ServiceError::TimedOut), 2_000),
+            answers(3_000, failed(ServiceError::TimedOut), 1_999),
+            answers(100, failed(ServiceError::Busy), 100),
+            answers(100, failed(ServiceError::Unknown), 100),
+            answers(100, Err(CallError::Stopped(Stopped)), 100),
+        ];
+        assert!(wrong.iter().all(Result::is_err), "{wrong:?}");
+    }
+
+    #[test]
+    fn question_without_an_answer_is_told_in_time() {
+        let silent = || {
+            let mut questions = Questions::default();
+            questions.push(Duration::ZERO, "server", Served::Never, |_| Box::pin(pending()));
+            questions
+        };
+        let late = 3_001 * MILLI;
+        assert_eq!(silent().listen(3_000 * MILLI, &config()), Ok(()));
+        assert!(silent().listen(late, &config()).is_err());
+        let mut stalled = silent();
+        stalled.stalls(MILLI, "server", 500 * MILLI);
+        assert_eq!(stalled.listen(late, &config()), Ok(()));
+        assert!(stalled.listen(late + 500 * MILLI, &config()).is_err());
+        let mut ended = silent();
+        ended.ends("server");
+        assert_eq!(ended.listen(late, &config()), Ok(()));
+    }
+
+    #[test]
+    fn only_one_too_many_is_refused_as_such_and_only_by_who_may_end_as_stopped() {
+        let busy = || Err(CallError::Service(ServiceError::Busy));
+        let mut questions = Questions::default();
+        questions.push(Duration::ZERO, "server", Served::Never, |_| Box::pin(pending()));
+        questions.push(Duration::ZERO, "other", Served::Never, move |_| Box::pin(async move { busy() }));
+        assert!(questions.listen(MILLI, &config()).is_err(), "that was at another daemon");
+        questions.push(Duration::ZERO, "server", Served::Never, move |_| Box::pin(async move { busy() }));
+        assert_eq!(questions.listen(MILLI, &config()), Ok(()));
+        questions.ends("server");
+        let stopped = |_| -> Answer { Box::pin(async { Err(CallError::Stopped(Stopped)) }) };
+        questions.push(Duration::ZERO, "server", Served::Never, stopped);
+        assert_eq!(questions.listen(MILLI, &config()), Ok(()));
+        questions.begins("server");
+        questions.push(Duration::ZERO, "server", Served::Never, stopped);
+        assert!(questions.listen(MILLI, &config()).is_err(), "it runs again");
     }
 }

@@ -71,10 +71,10 @@ mod tests {
     use crate::scenario::{Event, parse};
 
     /// One of each fault that the language has, as it is written.
-    const FAULTS: &str =
-        "store redis\naccount alice wonder\npartition server alice\nrepair server alice\nhold server alice
-release server alice\nlatency server alice 5ms..9ms\ncrash server\nrestart server\ndrain server 7s\nstop server
-close-user server alice\nask server answers 3s\nask server fails 3s\nask server never\nstall server 3s\nredis crash\nredis restart\nredis restart empty\nredis freeze\nredis thaw
+    const FAULTS: &str = "daemons server other\nstore redis\naccount alice wonder\npartition server other
+repair server other\nhold server other\nrelease server other\nlatency server other 5ms..9ms\ncrash server
+restart server\ndrain server 7s\nstop server\nclose-user server alice\nask server answers 3s\nask server fails 3s
+ask server never\nstall server 3s\nredis crash\nredis restart\nredis restart empty\nredis freeze\nredis thaw
 redis slow 20ms\nredis lie\nredis garble\nredis heal\n";
 
     fn faults() -> Vec<(String, Fault)> {
