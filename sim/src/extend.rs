@@ -29,6 +29,7 @@ use lobbyd_net::extension::Extensions;
 use lobbyd_net::extension::service::Service;
 use lobbyd_net::stores::LocalFuture;
 
+use crate::questions::{self, SimulatedService};
 use crate::random::Random;
 
 /// Makes the extensions of each daemon anew, at each of its starts. Cheap to clone.
@@ -75,6 +76,7 @@ impl Extend {
     /// The same, with services that the stand-ins are behind.
     pub(crate) fn make_with_stand_ins(&self, seed: u64) -> Extensions {
         let mut extensions = self.make();
+        extensions.replace_service(questions::service(), SimulatedService);
         for (name, stand_in) in &self.stand_ins {
             let random = RefCell::new(Random::derived(seed, &format!("stand-in for {name}")));
             extensions.replace_service(*name, Scripted { stand_in: Rc::clone(stand_in), random });
@@ -92,16 +94,17 @@ impl Extend {
         self.make().services().find(|service| !self.stand_ins.contains_key(service))
     }
 
-    /// How long the answer to a call takes, and the answer.
+    /// How long the answer to a call takes, and the answer; nothing if there never is one.
     pub(crate) fn answer(
         &self,
         service: CommandName,
         request: &Data,
         random: u64,
-    ) -> (Duration, Result<Data, ServiceError>) {
+    ) -> Option<(Duration, Result<Data, ServiceError>)> {
         match self.stand_ins.get(&service) {
-            Some(stand_in) => said(stand_in.as_ref(), request, random),
-            None => (Duration::ZERO, Err(ServiceError::Unknown)),
+            Some(stand_in) => Some(said(stand_in.as_ref(), request, random)),
+            None if service == questions::service() => questions::reply(request),
+            None => Some((Duration::ZERO, Err(ServiceError::Unknown))),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod marks;
 pub mod model;
 pub mod network;
 pub mod puppet;
+mod questions;
 mod random;
 pub mod redis;
 pub mod runner;

@@ -83,6 +83,16 @@ marks! {
     RoomAgain => "a room was created anew under a number that was used before", false;
     /// A direct message reaches more than one session of its user.
     DirectMessageToMany => "a direct message reached two sessions of one user", false;
+    /// A service answers the operator.
+    ServiceAnswered => "a service answered the operator", true;
+    /// A service says to the operator that it has failed.
+    ServiceFailed => "a service failed the operator", true;
+    /// A service does not answer the operator in time.
+    ServiceMissing => "a service did not answer the operator in time", true;
+    /// A service answers after its time, when nobody waits any more.
+    ServiceLate => "a service answered when nobody waited any more", true;
+    /// Services have as many questions as they may.
+    ServicesBusy => "a question was refused because services had enough of them", true;
     /// A connection is refused by nobody being there.
     ConnectRefused => "a connection was refused because no process was there", false;
 }

@@ -5,6 +5,8 @@
 //! reads that move a few bytes at a time (turmoil delivers each write as one read, which hides mistakes in framing).
 
 mod chopper;
+mod ledger;
+mod losses;
 mod pipe;
 
 use std::cell::{Cell, RefCell};
@@ -23,6 +25,8 @@ use turmoil::ToSocketAddrs;
 use turmoil::net::{TcpListener, TcpStream};
 
 pub use self::chopper::{Chopped, Chopper};
+use self::losses::Losses;
+pub(crate) use self::losses::Lost;
 use self::pipe::Pipe;
 
 /// The most bytes under way in one direction of a stream: sent, and not read yet.
@@ -40,6 +44,8 @@ struct Shared {
     pipes: RefCell<BTreeMap<(SocketAddr, SocketAddr), Weak<Pipe>>>,
     now: Cell<Duration>,
     busy_at: Cell<Duration>,
+    /// Kept only where somebody watches.
+    losses: RefCell<Option<Losses>>,
 }
 
 impl Network {
@@ -53,6 +59,7 @@ impl Network {
             pipes: RefCell::default(),
             now: Cell::default(),
             busy_at: Cell::default(),
+            losses: RefCell::default(),
         }))
     }
 
@@ -84,6 +91,10 @@ impl Network {
         Chopper::new(self.0.chop, self.0.seeds.borrow_mut().draw())
     }
 
+    fn is_cut(&self, (from, to): (SocketAddr, SocketAddr)) -> bool {
+        self.0.losses.borrow().as_ref().is_some_and(|losses| losses.are_cut((from.ip(), to.ip())))
+    }
+
     fn stream(&self, stream: TcpStream) -> io::Result<SimulatedStream> {
         let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
         self.touch();
@@ -93,6 +104,7 @@ impl Network {
             incoming: self.pipe((remote, local)),
             chopper: self.chopper(),
             network: self.clone(),
+            ends: (local, remote),
         })
     }
 
@@ -122,6 +134,8 @@ pub struct SimulatedStream {
     incoming: Rc<Pipe>,
     chopper: Chopper,
     network: Network,
+    /// Its own, and the other.
+    ends: (SocketAddr, SocketAddr),
 }
 
 impl SimulatedStream {
@@ -166,6 +180,9 @@ impl Stream for SimulatedStream {
         let count = self.chopper.limit(room);
         let count = self.socket().try_write(&bytes[..count])?;
         self.outgoing.put(count);
+        if let Some(mut ledger) = self.outgoing.ledger() {
+            ledger.sent(self.network.now(), &bytes[..count], self.network.is_cut(self.ends));
+        }
         self.network.touch();
         Ok(count)
     }
@@ -224,7 +241,9 @@ impl Listener for SimulatedListener {
 
     async fn accept(&mut self) -> io::Result<(SimulatedStream, SocketAddr)> {
         let (stream, address) = self.listener.accept().await?;
-        Ok((self.network.stream(stream)?, address))
+        let stream = self.network.stream(stream)?;
+        self.network.watch_for_losses(&stream);
+        Ok((stream, address))
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::layers::Arrival;
-use crate::scenario::{Check, Fault, Operation, RedisFault, fields};
+use crate::scenario::{Check, Fault, Operation, RedisFault, Served, fields};
 use crate::traffic::{Seen, Sighting};
 
 /// What happened in a run, in its order.
@@ -198,6 +198,11 @@ pub fn fault_line(fault: &Fault) -> String {
         Fault::Drain { daemon, within } => format!("drain {daemon} within {within:?}"),
         Fault::Stop { daemon } => format!("stop {daemon}"),
         Fault::CloseUser { daemon, user } => format!("close-user {user} at {daemon}"),
+        Fault::Ask { daemon, served } => match served {
+            Served::Answers(time) => format!("ask a service of {daemon} that answers after {time:?}"),
+            Served::Fails(time) => format!("ask a service of {daemon} that fails after {time:?}"),
+            Served::Never => format!("ask a service of {daemon} that never answers"),
+        },
         Fault::Stall { daemon, gap } => format!("stall {daemon} for {gap:?}"),
         Fault::Redis(fault) => format!("redis {}", redis_fault_line(*fault)),
     }

@@ -12,8 +12,8 @@ use lobbyd_core::packet::{
 use lobbyd_core::text::Text;
 use lobbyd_sim::scenario::fields;
 use lobbyd_sim::scenario::{
-    Account, Check, Event, Expectation, Expected, Fault, Network, Operation, Pattern, RedisFault, Scenario, Setup,
-    Step, Store, WITHIN, parse, print,
+    Account, Check, Event, Expectation, Expected, Fault, Network, Operation, Pattern, RedisFault, Scenario, Served,
+    Setup, Step, Store, WITHIN, parse, print,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -239,6 +239,11 @@ fn fault(daemons: Vec<String>) -> impl Strategy<Value = Fault> {
         (daemon(), duration()).prop_map(|(daemon, within)| Fault::Drain { daemon, within }),
         daemon().prop_map(|daemon| Fault::Stop { daemon }),
         (daemon(), user()).prop_map(|(daemon, user)| Fault::CloseUser { daemon, user }),
+        (daemon(), duration(), any::<bool>()).prop_map(|(daemon, time, answers)| Fault::Ask {
+            daemon,
+            served: if answers { Served::Answers(time) } else { Served::Fails(time) },
+        }),
+        daemon().prop_map(|daemon| Fault::Ask { daemon, served: Served::Never }),
         (daemon(), duration()).prop_map(|(daemon, gap)| Fault::Stall { daemon, gap }),
         duration().prop_map(|delay| Fault::Redis(RedisFault::Slow(delay))),
         select(vec![

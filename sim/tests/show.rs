@@ -366,3 +366,58 @@ fn turmoil_layer_shows_what_redis_is_asked_and_what_a_partition_takes() {
     assert_eq!(fates, [false, true]);
     assert!(!page(&chart, &[]).contains("wonder"), "a token is shown");
 }
+
+/// Runs a scenario on the turmoil layer, watched or not.
+fn run_on_turmoil(scenario: &Scenario, is_watched: bool) -> Outcome {
+    let mut world = Turmoil::for_scenario(scenario, 1).expect("the setup can be built");
+    if is_watched {
+        world.watch();
+    }
+    runner::run(scenario, &mut world)
+}
+
+#[test]
+fn turmoil_layer_shows_what_a_partition_takes_on_its_way_to_a_client() {
+    let scenario = scenario(&format!(
+        "network chop 7\n{ROOM}alice chat 1 \"before\"\n  -> RoomChatResponse\n  bob -> RoomChatNotify
+latency server bob 200ms..200ms\nalice chat 1 \"on its way\"\nadvance 20ms\npartition one-way server bob\nwait\n  alice -> RoomChatResponse
+alice chat 1 \"meanwhile\" -> RoomChatResponse\nrepair server bob\nalice chat 1 \"behind\" -> RoomChatResponse\nwait\n"
+    ));
+    let outcome = run_on_turmoil(&scenario, true);
+    assert_eq!(outcome.result, Ok(()));
+    assert_eq!(outcome.trace.digest(), run_on_turmoil(&scenario, false).trace.digest(), "watching changes the run");
+    let chart = Chart::new(&scenario, &outcome);
+    let notifies = messages(&chart, "RoomChatNotify");
+    let text = |message: &Message| {
+        let text = message.fields.iter().find(|field| field.name == "text").expect("a notify has a text");
+        text.value.clone()
+    };
+    let told: Vec<_> = notifies.iter().map(|(_, notify)| (text(notify), notify.fate == Fate::Lost)).collect();
+    let expected = [("before", false), ("on its way", true), ("meanwhile", true), ("behind", true)];
+    assert_eq!(told, expected.map(|(text, is_lost)| (format!("\"{text}\""), is_lost)));
+    for (_, notify) in &notifies {
+        let ends = [notify.from, notify.to].map(|lane| chart.lanes[lane].name.as_str());
+        assert_eq!(ends, ["server", "bob"]);
+    }
+    let (cut, repair) = (fault_row(&chart, "partition"), fault_row(&chart, "repair"));
+    let rows: Vec<_> = notifies.iter().map(|(row, _)| *row).collect();
+    assert!(rows[0] < cut && cut < rows[1] && rows[1] < rows[2] && rows[2] < repair && repair < rows[3], "{rows:?}");
+    let page = page(&chart, &[]);
+    assert_eq!(page.matches("<em>lost</em>").count(), 3);
+    assert_eq!(mermaid(&chart).matches("server-xbob: RoomChatNotify").count(), 3, "{}", mermaid(&chart));
+}
+
+#[test]
+fn turmoil_layer_does_not_take_for_lost_what_only_waits() {
+    let scenario = scenario(&format!(
+        "{ROOM}hold server bob\nalice chat 1 \"held\" -> RoomChatResponse\nadvance 1s\nrelease server bob\nwait
+  bob -> RoomChatNotify\nbob stop-reading\nalice chat 1 \"unread\" -> RoomChatResponse\nadvance 1s
+partition server bob\nadvance 1s\n"
+    ));
+    let outcome = run_on_turmoil(&scenario, true);
+    assert_eq!(outcome.result, Ok(()));
+    let chart = Chart::new(&scenario, &outcome);
+    let lost = (0..chart.rows.len()).filter_map(|row| chart.message(row)).filter(|message| message.fate == Fate::Lost);
+    assert_eq!(lost.count(), 0, "what a client does not read has arrived at its host");
+    assert_eq!(messages(&chart, "RoomChatNotify").len(), 1);
+}

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says by its panic what was not as it should be")]
 
 mod accounts;
+mod cork;
 mod fake;
 mod lies;
 mod link;

@@ -270,7 +270,7 @@ impl Auditor {
                     self.marks.reach(Mark::DrainDuringLogin);
                 }
             }
-            Fault::Stop { .. } | Fault::CloseUser { .. } => {}
+            Fault::Stop { .. } | Fault::CloseUser { .. } | Fault::Ask { .. } => {}
             Fault::Stall { daemon, gap } => {
                 self.network.presence_is_disturbed();
                 if let Some(daemon) = self.daemons.iter_mut().find(|known| known.name == *daemon) {

@@ -17,8 +17,8 @@ use crate::show::{self, Chart};
 pub(super) struct Show {
     /// The scenario.
     file: PathBuf,
-    /// What of the world is real. Only on the pure layer is everything seen that moves between hosts; on turmoil what
-    /// Redis is asked is, at the moment when it runs it.
+    /// What of the world is real. Only on the pure layer is everything seen that moves between hosts; on turmoil it is
+    /// what Redis is asked, at the moment when it runs it, and what a partition takes on its way to a client.
     #[arg(long, value_enum, default_value_t = Layer::Pure)]
     layer: Layer,
     /// The root of all randomness: the same seed gives the same run.

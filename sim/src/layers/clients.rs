@@ -5,32 +5,32 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use lobbyd_core::id::UserId;
-
-use super::line::{Line, Order, Voice};
+use super::line::{Line, News, Order, Voice};
 use super::{Arrival, CannotDo};
 use crate::scenario::{Operation, Touch};
 
-/// All clients of a world, by their names.
+/// All clients of a world. Each has a number, so that what happens in every tick looks nobody up by name.
 #[derive(Default)]
 pub(in crate::layers) struct Clients {
-    clients: BTreeMap<String, Client>,
-    /// What each has heard; a name may have heard nothing and be nobody's.
-    arrived: BTreeMap<String, VecDeque<Arrival>>,
+    numbers: BTreeMap<String, usize>,
+    clients: Vec<Client>,
+    news: Rc<News>,
 }
 
-/// A client that has connected once.
-#[derive(Default)]
+/// A client; a name may have been asked for only, and be nobody's.
 struct Client {
     voice: Rc<RefCell<Voice>>,
+    /// Absent until it has connected once.
     line: Option<Rc<Line>>,
+    /// What it has heard.
+    arrived: VecDeque<Arrival>,
 }
 
 impl Clients {
     /// A new connection of a client, to be attended; the one that it has is left alone from now on.
     pub(in crate::layers) fn connect(&mut self, name: &str) -> (Rc<Line>, Rc<RefCell<Voice>>) {
         let line = Line::new();
-        let client = self.clients.entry(name.to_owned()).or_default();
+        let client = self.client(name);
         if let Some(old) = client.line.replace(line.clone()) {
             // One that is being closed or reset at this moment goes on with that.
             if old.is_alive() {
@@ -58,14 +58,12 @@ impl Clients {
                 if line.is_half_closed() {
                     return Err(CannotDo::Scenario(format!("{name} has ended its writing half")));
                 }
-                let users: BTreeMap<&str, UserId> = self
-                    .clients
-                    .iter()
-                    .filter_map(|(name, client)| Some((name.as_str(), client.voice.borrow().speech.user()?)))
-                    .collect();
+                let mut voice = client.voice.borrow_mut();
+                let own = voice.speech.user();
+                let user_of =
+                    |other: &str| if other == name { own } else { self.known(other)?.voice.borrow().speech.user() };
                 let mut bytes = Vec::new();
-                let user_of = |name: &str| users.get(name).copied();
-                client.voice.borrow_mut().speech.say(now, operation, user_of, &mut bytes)?;
+                voice.speech.say(now, operation, user_of, &mut bytes)?;
                 line.send(&bytes);
             }
         }
@@ -77,22 +75,21 @@ impl Clients {
 
     /// Takes over what the connections have heard by now.
     pub(in crate::layers) fn listen(&mut self) {
-        for (name, client) in &self.clients {
-            let mut voice = client.voice.borrow_mut();
-            if !voice.arrived.is_empty() {
-                self.arrived.entry(name.clone()).or_default().append(&mut voice.arrived);
-            }
-        }
+        let clients = &mut self.clients;
+        self.news.each(|number| {
+            let Client { voice, arrived, .. } = &mut clients[number];
+            voice.borrow_mut().tell(arrived);
+        });
     }
 
     /// Whether somebody has heard something that was not looked at yet.
     pub(in crate::layers) fn have_arrivals(&self) -> bool {
-        self.arrived.values().any(|arrived| !arrived.is_empty())
+        self.clients.iter().any(|client| !client.arrived.is_empty())
     }
 
     /// Whether somebody waits for the answer to a login that was asked for since `since`.
     pub(in crate::layers) fn wait_for_login(&self, since: Duration) -> bool {
-        self.clients.values().any(|client| {
+        self.clients.iter().any(|client| {
             client.line.as_ref().is_some_and(|line| line.is_reading())
                 && client.voice.borrow().speech.waits_for_login(since)
         })
@@ -100,11 +97,26 @@ impl Clients {
 
     /// What has arrived at a client and was not looked at yet, in order.
     pub(in crate::layers) fn arrived(&mut self, name: &str) -> &mut VecDeque<Arrival> {
-        self.arrived.entry(name.to_owned()).or_default()
+        &mut self.client(name).arrived
+    }
+
+    fn client(&mut self, name: &str) -> &mut Client {
+        let number = self.numbers.get(name).copied().unwrap_or_else(|| {
+            let number = self.clients.len();
+            let voice = Rc::new(RefCell::new(Voice::new(number, self.news.clone())));
+            self.clients.push(Client { voice, line: None, arrived: VecDeque::new() });
+            self.numbers.insert(name.to_owned(), number);
+            number
+        });
+        &mut self.clients[number]
+    }
+
+    fn known(&self, name: &str) -> Option<&Client> {
+        self.numbers.get(name).map(|number| &self.clients[*number])
     }
 
     fn connected(&self, name: &str) -> Result<(&Client, &Rc<Line>), CannotDo> {
-        let client = self.clients.get(name);
+        let client = self.known(name);
         let line = client.and_then(|client| client.line.as_ref().filter(|line| line.is_alive()));
         client.zip(line).ok_or_else(|| CannotDo::Scenario(format!("{name} has no connection")))
     }

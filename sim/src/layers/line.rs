@@ -19,10 +19,42 @@ use super::speech::Speech;
 const READ_BYTES: usize = 16 * 1024;
 
 /// What a client has heard and can say. Shared between the world and the client's connection.
-#[derive(Default)]
 pub(in crate::layers) struct Voice {
     pub(in crate::layers) speech: Speech,
-    pub(in crate::layers) arrived: VecDeque<Arrival>,
+    arrived: VecDeque<Arrival>,
+    number: usize,
+    news: Rc<News>,
+}
+
+/// The numbers of those who have heard something that they have not told the world. The world asks in every tick, so it
+/// does not look at those who have nothing to tell.
+#[derive(Default)]
+pub(in crate::layers) struct News(RefCell<Vec<usize>>);
+
+impl News {
+    /// Hands each number to `tell`, which is to have that voice [tell](Voice::tell) what it has.
+    pub(in crate::layers) fn each(&self, tell: impl FnMut(usize)) {
+        self.0.borrow_mut().drain(..).for_each(tell);
+    }
+}
+
+impl Voice {
+    /// Somebody who has heard nothing, and who is `number` in the news.
+    pub(in crate::layers) fn new(number: usize, news: Rc<News>) -> Self {
+        Self { speech: Speech::default(), arrived: VecDeque::new(), number, news }
+    }
+
+    /// Moves what it has heard behind what it has told before.
+    pub(in crate::layers) fn tell(&mut self, told: &mut VecDeque<Arrival>) {
+        told.append(&mut self.arrived);
+    }
+
+    fn heard(&mut self, arrival: Arrival) {
+        if self.arrived.is_empty() {
+            self.news.0.borrow_mut().push(self.number);
+        }
+        self.arrived.push_back(arrival);
+    }
 }
 
 /// A connection, as the world steers it.
@@ -104,6 +136,14 @@ impl Line {
         self.is_alive() && self.reads.get()
     }
 
+    fn remember(&self, waker: &Waker) {
+        match &mut *self.waker.borrow_mut() {
+            // Nearly always it is the same one, which is not cloned again.
+            Some(known) => known.clone_from(waker),
+            unknown => *unknown = Some(waker.clone()),
+        }
+    }
+
     fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
@@ -136,7 +176,7 @@ pub(in crate::layers) async fn attend<S: Cut>(
     }
     if line.is_alive() {
         let mut voice = voice.borrow_mut();
-        voice.arrived.push_back(Arrival::Closed);
+        voice.heard(Arrival::Closed);
         voice.speech.disconnected();
     }
     line.is_over.set(true);
@@ -158,7 +198,7 @@ struct Attended<'a, S> {
 impl<S: Cut> Attended<'_, S> {
     /// Ready when the connection is over.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Unreadable>> {
-        self.line.waker.replace(Some(context.waker().clone()));
+        self.line.remember(context.waker());
         match self.line.order.get() {
             Order::Leave => return Poll::Pending,
             Order::Reset => {
@@ -238,7 +278,7 @@ fn take_packets(received: &mut Vec<u8>, voice: &RefCell<Voice>, line: &Line) -> 
         }
         let mut voice = voice.borrow_mut();
         voice.speech.hear(&packet, &mut line.outgoing.borrow_mut());
-        voice.arrived.push_back(Arrival::Packet(packet));
+        voice.heard(Arrival::Packet(packet));
     }
     received.drain(..consumed);
     Ok(())

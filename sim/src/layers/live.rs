@@ -282,6 +282,7 @@ impl World for Live {
             Fault::Drain { daemon, within: _ } => self.own(daemon, "drain")?.drain(),
             Fault::Stop { .. } => Err(cannot("stop a daemon at once and have it say goodbye".to_owned())),
             Fault::CloseUser { daemon, user } => self.close_user(daemon, *user),
+            Fault::Ask { .. } => Err(cannot("ask a service by a handle".to_owned())),
             Fault::Stall { daemon, gap } => {
                 self.own(daemon, "stop")?.stall()?;
                 self.stalled.push((Instant::now() + *gap, daemon.clone()));

@@ -35,7 +35,7 @@ use lobbyd_core::id::RoomNumber;
 use lobbyd_core::input::{Admin, Input};
 use lobbyd_net::password_digest;
 
-use self::daemon::{Daemon, Decider, State};
+use self::daemon::{Daemon, Decider, Order, State};
 use self::queue::Event;
 use self::stores::{Stores, Told};
 use self::wire::Wire;
@@ -146,13 +146,13 @@ impl Pure {
     }
 
     /// Has a running daemon obey its operator.
-    fn command(&mut self, name: &str, input: Input<'static>) -> Result<(), CannotDo> {
+    fn command(&mut self, name: &str, order: Order) -> Result<(), CannotDo> {
         let index = self.daemon(name)?;
         let daemon = &mut self.daemons[index as usize];
         if daemon.state != State::Running {
             return Err(CannotDo::Scenario(format!("{name} does not run")));
         }
-        daemon.commands.push_back(input);
+        daemon.commands.push_back(order);
         self.wire.queue.send(self.wire.now, Event::Command(index));
         Ok(())
     }
@@ -220,9 +220,7 @@ impl Pure {
             }
             Event::Timer(daemon) => daemons[daemon as usize].fire(wire, stores)?,
             Event::Command(daemon) => {
-                if let Some(input) = daemons[daemon as usize].commands.pop_front() {
-                    daemons[daemon as usize].post(input, wire, stores)?;
-                }
+                daemons[daemon as usize].obey(wire, stores)?;
             }
             Event::Reply(daemon, number) => {
                 if let Some(input) = daemons[daemon as usize].replies.remove(&number) {
@@ -283,11 +281,14 @@ impl World for Pure {
             }
             Fault::Crash { daemon } => self.crash(daemon)?,
             Fault::Restart { daemon } => self.restart(daemon)?,
-            Fault::Drain { daemon, within } => self.command(daemon, Input::Admin(Admin::Drain { within: *within }))?,
-            Fault::Stop { daemon } => self.command(daemon, Input::Admin(Admin::Stop))?,
-            Fault::CloseUser { daemon, user } => {
-                self.command(daemon, Input::Admin(Admin::CloseUser { user: *user }))?;
+            Fault::Drain { daemon, within } => {
+                self.command(daemon, Order::Input(Input::Admin(Admin::Drain { within: *within })))?;
             }
+            Fault::Stop { daemon } => self.command(daemon, Order::Input(Input::Admin(Admin::Stop)))?,
+            Fault::CloseUser { daemon, user } => {
+                self.command(daemon, Order::Input(Input::Admin(Admin::CloseUser { user: *user })))?;
+            }
+            Fault::Ask { daemon, served } => self.command(daemon, Order::Ask(*served))?,
             Fault::Stall { daemon, gap } => self.stall(daemon, *gap)?,
             Fault::Redis(fault) => self.stores.inject(*fault, &mut self.wire)?,
         }

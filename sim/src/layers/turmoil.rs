@@ -16,6 +16,7 @@ mod redis_host;
 mod schedule;
 mod seeds;
 mod setup;
+mod sightings;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -25,6 +26,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
+use lobbyd_core::config::Config;
 use lobbyd_net::node::{NodeHandle, Stopped};
 use tokio::sync::mpsc;
 use turmoil::{Builder, Sim};
@@ -36,13 +38,15 @@ use self::links::Links;
 use self::seeds::Seeds;
 use self::setup::hosts_named_by_faults;
 pub(super) use self::setup::validate;
+use self::sightings::Sightings;
 use super::clients::Clients;
 use super::{Arrival, CannotDo, Failure, World};
 use crate::extend::Extend;
 use crate::network::{Network, WINDOW_BYTES};
-use crate::redis::{Exchange, RedisServer};
+use crate::questions::Questions;
+use crate::redis::RedisServer;
 use crate::scenario::{Check, Fault, Operation, Scenario, Setup, Store};
-use crate::traffic::{Cargo, Seen};
+use crate::traffic::Seen;
 
 /// How many hosts clients share: more than one, so that what comes from several hosts at once is not in their order.
 pub const SHARED_HOSTS: usize = 2;
@@ -72,12 +76,13 @@ pub struct Turmoil {
     shared_hosts: usize,
     /// Who has a host of its own.
     apart: BTreeSet<String>,
-    login_timeout: Duration,
+    config: Config,
+    /// What the operators have asked services.
+    questions: Questions,
     started_at: Duration,
     has_middleware: bool,
     failure: Option<Failure>,
-    /// The number of what was seen last between daemons and Redis.
-    last_sighting: u32,
+    sightings: Sightings,
 }
 
 /// A host on which clients are.
@@ -169,10 +174,11 @@ impl Turmoil {
             hosts: Vec::new(),
             shared_hosts,
             apart,
-            login_timeout: setup.config.login_timeout,
+            config: setup.config.clone(),
+            questions: Questions::default(),
             started_at: Duration::ZERO,
             failure: None,
-            last_sighting: 0,
+            sightings: Sightings::default(),
         };
         world.start().map_err(|Failure(what)| CannotDo::Scenario(format!("the daemons do not start: {what}")))?;
         Ok(world)
@@ -203,6 +209,8 @@ impl Turmoil {
             Ok(Err(error)) => Err(Failure(error.to_string())),
             Err(panic) => Err(Failure(panic)),
         };
+        let now = self.now();
+        let outcome = outcome.and_then(|()| self.questions.listen(now, &self.config).or_else(broken));
         let outcome = outcome.and_then(|()| self.redis.as_ref().and_then(RedisServer::breach).map_or(Ok(()), broken));
         self.failure = outcome.clone().err();
         self.network.set_now(self.now());
@@ -215,7 +223,7 @@ impl Turmoil {
         let host = self.daemon(daemon)?.is_running().then(|| daemon.to_owned());
         let index = self.host_of(client);
         let (line, voice) = self.clients.connect(client);
-        let call = Call { line, voice, host };
+        let call = Call { client: client.to_owned(), line, voice, host };
         if self.hosts[index].calls.send(call).is_err() {
             return Err(CannotDo::Scenario("the simulation has failed".to_owned()));
         }
@@ -281,18 +289,23 @@ impl Turmoil {
     where
         F: Future<Output = Result<(), Stopped>>,
     {
-        let daemon = self.daemon(daemon)?;
-        let handle = daemon.with_state(|state| match state {
+        let handle = self.handle(daemon)?;
+        match pin!(command(handle)).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => {
+                self.network.touch();
+                Ok(())
+            }
+            Poll::Ready(Err(Stopped)) | Poll::Pending => Err(does_not_run(daemon)),
+        }
+    }
+
+    /// The handle of a running daemon.
+    fn handle(&self, daemon: &str) -> Result<NodeHandle, CannotDo> {
+        let handle = self.daemon(daemon)?.with_state(|state| match state {
             State::Runs { handle, .. } => Some(handle.clone()),
             State::Starting | State::Ended(_) | State::Crashed => None,
         });
-        let told = handle.map(|handle| pin!(command(handle)).poll(&mut Context::from_waker(Waker::noop())));
-        if told == Some(Poll::Ready(Ok(()))) {
-            self.network.touch();
-            Ok(())
-        } else {
-            Err(CannotDo::Scenario(format!("{} does not run", daemon.name)))
-        }
+        handle.ok_or_else(|| does_not_run(daemon))
     }
 
     /// How a daemon stands; nothing if it was crashed. For one that runs, a tick or two go by.
@@ -319,6 +332,7 @@ impl Turmoil {
         if !daemon.is_running() {
             return Err(CannotDo::Scenario(format!("{name} does not run")));
         }
+        self.questions.ends(name);
         self.simulation.crash(name);
         daemon.crashed();
         Ok(())
@@ -329,13 +343,18 @@ impl Turmoil {
         if daemon.is_running() {
             return Err(CannotDo::Scenario(format!("{name} runs")));
         }
+        self.questions.begins(name);
         daemon.restarting();
         self.simulation.bounce(name);
         Ok(())
     }
 }
 
-/// A lease was touched as nobody may.
+fn does_not_run(daemon: &str) -> CannotDo {
+    CannotDo::Scenario(format!("{daemon} does not run"))
+}
+
+/// A lease was touched as nobody may, or a question has no answer, or a wrong one.
 fn broken(what: String) -> Result<(), Failure> {
     Err(Failure(what))
 }
@@ -364,12 +383,12 @@ impl World for Turmoil {
         self.network.touch();
         match fault {
             Fault::Partition { from, to, one_way } => {
-                let (from, to) = self.ends(from, to)?;
-                self.links.partition(&self.simulation, from, to, *one_way);
+                let ends = self.ends(from, to)?;
+                self.links.partition(&self.simulation, &self.network, ends, *one_way);
             }
             Fault::Repair { from, to } => {
-                let (from, to) = self.ends(from, to)?;
-                self.links.repair(&self.simulation, from, to);
+                let ends = self.ends(from, to)?;
+                self.links.repair(&self.simulation, &self.network, ends);
             }
             Fault::Hold { from, to } => {
                 let (from, to) = self.ends(from, to)?;
@@ -387,14 +406,26 @@ impl World for Turmoil {
             Fault::Restart { daemon } => self.restart(daemon)?,
             Fault::Drain { daemon, within } => {
                 let within = *within;
+                self.questions.ends(daemon);
                 self.command(daemon, async move |handle| handle.drain(within).await)?;
             }
-            Fault::Stop { daemon } => self.command(daemon, async |handle| handle.stop().await)?,
+            Fault::Stop { daemon } => {
+                self.questions.ends(daemon);
+                self.command(daemon, async |handle| handle.stop().await)?;
+            }
             Fault::CloseUser { daemon, user } => {
                 let user = *user;
                 self.command(daemon, async move |handle| handle.close_user(user).await)?;
             }
-            Fault::Stall { daemon, gap } => self.daemon(daemon)?.stall(self.simulation.elapsed() + *gap),
+            Fault::Ask { daemon, served } => {
+                let handle = self.handle(daemon)?;
+                self.questions.ask(self.now(), daemon, handle, *served);
+                self.network.touch();
+            }
+            Fault::Stall { daemon, gap } => {
+                self.daemon(daemon)?.stall(self.simulation.elapsed() + *gap);
+                self.questions.stalls(self.now(), daemon, *gap);
+            }
             Fault::Redis(fault) => {
                 let redis = self.redis.as_ref();
                 let redis = redis.ok_or_else(|| CannotDo::Scenario("this scenario has no Redis".to_owned()))?;
@@ -430,7 +461,7 @@ impl World for Turmoil {
 
     fn is_quiet(&self) -> bool {
         // A login may be waiting for something that is seen nowhere; it is answered within the engine's timeout.
-        let login_since = self.now().saturating_sub(self.login_timeout + Duration::from_secs(1));
+        let login_since = self.now().saturating_sub(self.config.login_timeout + Duration::from_secs(1));
         self.now() >= self.network.busy_at() + QUIET_AFTER
             && !self.redis.as_ref().is_some_and(RedisServer::is_answering)
             && !self.clients.wait_for_login(login_since)
@@ -439,26 +470,15 @@ impl World for Turmoil {
     }
 
     fn watch(&mut self) {
+        self.network.watch();
         if let Some(redis) = &self.redis {
             redis.watch();
         }
     }
 
-    /// What daemons and Redis say to each other, at the moment when Redis runs it.
     fn sightings(&mut self) -> Vec<(Duration, Seen)> {
         let exchanges = self.redis.as_ref().map(RedisServer::take_seen).unwrap_or_default();
-        let mut seen = Vec::new();
-        for Exchange { host, at, command, reply } in exchanges {
-            let redis = redis_host::HOST.to_owned();
-            for (from, to, cargo) in
-                [(host.clone(), redis.clone(), Cargo::Command(command)), (redis, host, Cargo::Reply(reply))]
-            {
-                self.last_sighting += 1;
-                let number = self.last_sighting;
-                seen.extend([(at, Seen::Sent { number, from, to, cargo }), (at, Seen::Arrived { number })]);
-            }
-        }
-        seen
+        self.sightings.of(&self.simulation, exchanges, self.network.take_lost())
     }
 
     fn arrived(&mut self, client: &str) -> &mut VecDeque<Arrival> {

@@ -33,7 +33,8 @@ impl Model {
             let (_, latest) = self.moments(session);
             latest
         });
-        rooms.chain(ends_at).chain(sessions).min()
+        let calls = self.calls.iter().map(|call| call.answer_by);
+        rooms.chain(ends_at).chain(sessions).chain(calls).min()
     }
 
     /// Something will be due at this moment.
@@ -47,18 +48,24 @@ impl Model {
             session.heard_at = (session.heard_at + gap).min(self.now);
             session.login_by = session.login_by.map(|at| at + gap);
         }
+        self.puts_off_calls(gap);
     }
 
     pub(super) fn fires_what_is_due(&mut self, told: &mut Told<'_>) -> Result<(), Mismatch> {
         if self.now < self.quiet_until {
             return Ok(());
         }
-        while let Some((session, due)) = self.taken_up(told) {
-            match due {
-                Due::Ping => self.pings(session, told)?,
-                Due::Verdict => self.misses_verdict(session, told)?,
-                Due::Close(reason) => self.closes(session, reason, told)?,
+        loop {
+            match self.taken_up(told) {
+                Some((session, Due::Ping)) => self.pings(session, told)?,
+                Some((session, Due::Verdict)) => self.misses_verdict(session, told)?,
+                Some((session, Due::Close(reason))) => self.closes(session, reason, told)?,
+                None if self.misses_answer(told)? => {}
+                None => break,
             }
+        }
+        if let Some(call) = self.overdue_call() {
+            return Err(told.mismatch(format!("that time is over for {call:?}")));
         }
         if let Some((session, due)) = self.sessions().find_map(|session| Some((session.id, self.overdue(session)?))) {
             return Err(told.mismatch(format!("{due:?} of {session:?}")));
@@ -73,7 +80,9 @@ impl Model {
             let (earliest, _) = self.moments(session);
             earliest
         });
-        self.quiet_until = rooms.chain(ends_at).chain(sessions).min().unwrap_or(Instant::from_nanos(u64::MAX));
+        let calls = self.calls.iter().map(|call| call.answer_by);
+        let next = rooms.chain(ends_at).chain(sessions).chain(calls).min();
+        self.quiet_until = next.unwrap_or(Instant::from_nanos(u64::MAX));
         Ok(())
     }
 

@@ -18,6 +18,7 @@ mod login;
 mod operator;
 mod request;
 mod room;
+mod services;
 mod session;
 mod told;
 mod words;
@@ -37,6 +38,7 @@ use lobbyd_core::time::Instant;
 use self::allowance::{Allowance, Ledger};
 use self::operator::Drain;
 use self::room::Room;
+use self::services::Call;
 use self::session::{Online, Session, State, network};
 use self::told::Told;
 
@@ -63,6 +65,10 @@ pub struct Model {
     /// Every epoch that a room has had.
     epochs: BTreeSet<u64>,
     drain: Option<Drain>,
+    /// What services were asked and have not answered.
+    calls: Vec<Call>,
+    /// How often services were asked: the last call's number.
+    calls_made: u64,
     /// How many logins have been verified: the last one's number.
     logins: u64,
     connects: Ledger<IpAddr>,
@@ -88,6 +94,8 @@ impl Model {
             rooms,
             epochs: BTreeSet::new(),
             drain: None,
+            calls: Vec::new(),
+            calls_made: 0,
             logins: 0,
             connects: Ledger::new(keys_max),
             attempts_by_user: Ledger::new(keys_max),
@@ -150,7 +158,7 @@ impl Model {
             members: self.rooms.iter().map(|room| room.members.len() as u32).sum(),
             deadlines: 0,
             commands_waiting: 0,
-            service_calls: 0,
+            service_calls: self.calls.len() as u32,
         }
     }
 
@@ -172,10 +180,12 @@ impl Model {
         self.drain.is_some()
     }
 
-    /// Whether nothing is left but the rooms of the configuration.
+    /// Whether nothing is left but the rooms of the configuration, and nobody waits for a service.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sessions().next().is_none() && self.rooms.iter().all(|room| room.is_fixed() && room.members.is_empty())
+        self.calls.is_empty()
+            && self.sessions().next().is_none()
+            && self.rooms.iter().all(|room| room.is_fixed() && room.members.is_empty())
     }
 
     /// What becomes of an input, once what was due has happened.
@@ -200,8 +210,9 @@ impl Model {
             // Was done first.
             Input::Stalled { .. } => Ok(()),
             Input::Admin(command) => self.obeys(command, told),
-            // The model knows no extensions, so whatever replies, or is disabled, is not there.
-            Input::ServiceReply { .. } | Input::DisableExtension { .. } => Ok(()),
+            Input::ServiceReply { ticket, result } => self.hears_service(*ticket, result, told),
+            // The model knows no extensions, so whatever is disabled is not there.
+            Input::DisableExtension { .. } => Ok(()),
         }
     }
 

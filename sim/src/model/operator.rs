@@ -72,8 +72,7 @@ impl Model {
             Admin::SetExtension { ask, .. } => {
                 told.does(&Action::Answer { ask: *ask, result: Err(Code::CommandUnknown) })
             }
-            // Nor does it know services; no scenario has a handle that asks one.
-            Admin::CallService { service, .. } => Err(told.mismatch(format!("a call of the service {service}"))),
+            Admin::CallService { ask, service, request } => self.asks_service(*ask, *service, *request, told),
         }
     }
 
@@ -122,7 +121,8 @@ impl Model {
         Ok(Ok(targets.len() as u32))
     }
 
-    /// Everybody is told a moment to go. Which one is the engine's choice, as long as it lies within the time given.
+    /// Everybody is told a moment to go. Which one is the engine's choice, as long as it lies within nine tenths of the time
+    /// given: the last farewell has to be sent, too.
     fn drains(&mut self, within: Duration, told: &mut Told<'_>) -> Result<(), Mismatch> {
         if self.drain.is_some() {
             return Ok(());
@@ -136,8 +136,8 @@ impl Model {
                 _ => told.choice().map_or(0, |choice| chosen_delay_ms(choice, within)),
             };
             let after = Duration::from_millis(after_ms.into());
-            if after > within {
-                return Err(told.mismatch(format!("to be told to go within {within:?}")));
+            if after > within / 10 * 9 {
+                return Err(told.mismatch(format!("to be told to go within nine tenths of {within:?}")));
             }
             told.sends(session.id, ServerPacket::GoAway { after_ms })?;
             let latest = if after_ms == u32::MAX { ends_at } else { now + after + ROUNDING };

@@ -1,7 +1,9 @@
 //! One direction of a stream, as both its ends see it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::task::{Context, Poll, Waker};
+
+use super::ledger::Ledger;
 
 /// How many bytes are under way, and how the direction has ended.
 #[derive(Debug)]
@@ -11,6 +13,7 @@ pub(super) struct Pipe {
     is_reset: Cell<bool>,
     is_closed: Cell<bool>,
     sender: RefCell<Option<Waker>>,
+    ledger: RefCell<Option<Ledger>>,
 }
 
 impl Pipe {
@@ -21,6 +24,7 @@ impl Pipe {
             is_reset: Cell::new(false),
             is_closed: Cell::new(false),
             sender: RefCell::default(),
+            ledger: RefCell::default(),
         }
     }
 
@@ -45,6 +49,9 @@ impl Pipe {
 
     pub(super) fn took(&self, count: usize) {
         self.under_way.set(self.under_way.get().saturating_sub(count));
+        if let Some(mut ledger) = self.ledger() {
+            ledger.read(count);
+        }
         if count > 0 {
             self.wake_sender();
         }
@@ -63,6 +70,15 @@ impl Pipe {
 
     pub(super) fn is_reset(&self) -> bool {
         self.is_reset.get()
+    }
+
+    /// From now on it is known which packets are lost here.
+    pub(super) fn keep_ledger(&self) {
+        self.ledger.borrow_mut().get_or_insert_default();
+    }
+
+    pub(super) fn ledger(&self) -> Option<RefMut<'_, Ledger>> {
+        RefMut::filter_map(self.ledger.borrow_mut(), Option::as_mut).ok()
     }
 
     fn wake_sender(&self) {

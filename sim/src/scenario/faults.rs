@@ -1,8 +1,10 @@
 //! What breaks and heals, and what is looked at: the steps that are no client's, read and written.
 
+use std::time::Duration;
+
 use super::names::Names;
 use super::tokens::{self, Line, Parsed, Refusal, here, show_duration, show_duration_range};
-use super::{Check, Fault, RedisFault};
+use super::{Check, Fault, RedisFault, Served};
 
 /// The fault that begins with `word`, which is taken already; `None` if the word begins no fault.
 pub(super) fn fault(word: &str, line: &mut Line<'_>, line_number: u32, names: &mut Names) -> Parsed<Option<Fault>> {
@@ -33,6 +35,7 @@ pub(super) fn fault(word: &str, line: &mut Line<'_>, line_number: u32, names: &m
         "drain" => Fault::Drain { daemon: names.daemon(line)?, within: tokens::duration(line)? },
         "stop" => Fault::Stop { daemon: names.daemon(line)? },
         "close-user" => Fault::CloseUser { daemon: names.daemon(line)?, user: tokens::user_name(line)? },
+        "ask" => Fault::Ask { daemon: names.daemon(line)?, served: served(line)? },
         "stall" => Fault::Stall { daemon: names.daemon(line)?, gap: tokens::duration(line)? },
         "redis" => Fault::Redis(redis_fault(line)?),
         _ => return Ok(None),
@@ -47,6 +50,27 @@ fn two_hosts(line: &mut Line<'_>, line_number: u32, names: &mut Names) -> Parsed
         return Err(Refusal::wrong(at, "both hosts are the same"));
     }
     Ok((from, to))
+}
+
+/// What comes of a question, with the time that it takes.
+type Serves = fn(Duration) -> Served;
+
+const SERVED: [(&str, Option<Serves>); 3] =
+    [("answers", Some(Served::Answers)), ("fails", Some(Served::Fails)), ("never", None)];
+
+fn served(line: &mut Line<'_>) -> Parsed<Served> {
+    match tokens::one_of_words(line, "what the service does", &SERVED)? {
+        Some(serves) => tokens::duration(line).map(serves),
+        None => Ok(Served::Never),
+    }
+}
+
+fn show_served(served: Served) -> String {
+    match served {
+        Served::Answers(time) => format!("answers {}", show_duration(time)),
+        Served::Fails(time) => format!("fails {}", show_duration(time)),
+        Served::Never => "never".to_owned(),
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -90,6 +114,7 @@ pub(super) fn show(fault: &Fault) -> String {
         Fault::Drain { daemon, within } => format!("drain {daemon} {}", show_duration(*within)),
         Fault::Stop { daemon } => format!("stop {daemon}"),
         Fault::CloseUser { daemon, user } => format!("close-user {daemon} {user}"),
+        Fault::Ask { daemon, served } => format!("ask {daemon} {}", show_served(*served)),
         Fault::Stall { daemon, gap } => format!("stall {daemon} {}", show_duration(*gap)),
         Fault::Redis(fault) => match fault {
             RedisFault::Crash => "redis crash".to_owned(),

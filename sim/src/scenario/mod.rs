@@ -15,6 +15,7 @@ pub(crate) mod packets;
 mod parties;
 mod settings;
 mod setup;
+mod span;
 pub(crate) mod tokens;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use self::error::ParseError;
 pub use self::parse::parse;
 pub use self::parties::Touch;
 pub use self::print::print;
+pub use self::span::Span;
 
 /// A scenario, as a file says it.
 #[derive(Clone, Debug, PartialEq)]
@@ -317,6 +319,13 @@ pub enum Fault {
         /// Whose.
         user: UserName,
     },
+    /// The operator of a daemon asks a service.
+    Ask {
+        /// Which daemon.
+        daemon: String,
+        /// What comes of it.
+        served: Served,
+    },
     /// The process of a daemon does not run for this long.
     Stall {
         /// Which.
@@ -326,6 +335,17 @@ pub enum Fault {
     },
     /// Something about Redis.
     Redis(RedisFault),
+}
+
+/// What a service does that the operator asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Served {
+    /// It answers after this time.
+    Answers(Duration),
+    /// It says after this time that it has failed.
+    Fails(Duration),
+    /// It never answers.
+    Never,
 }
 
 /// Something that breaks or heals in Redis.

@@ -7,7 +7,7 @@ use super::tokens::{self, Line, Parsed, Refusal, here};
 pub(super) const SETUP_WORDS: [&str; 8] =
     ["set", "room", "account", "daemons", "store", "io_threads", "network", "expect"];
 /// Words that begin a step that is no client's.
-pub(super) const STEP_WORDS: [&str; 17] = [
+pub(super) const STEP_WORDS: [&str; 18] = [
     "together",
     "repeat",
     "advance",
@@ -24,6 +24,7 @@ pub(super) const STEP_WORDS: [&str; 17] = [
     "stop",
     "stall",
     "close-user",
+    "ask",
     "redis",
 ];
 

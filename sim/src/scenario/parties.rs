@@ -109,6 +109,7 @@ impl Fault {
         | Self::Drain { daemon, .. }
         | Self::Stop { daemon }
         | Self::CloseUser { daemon, .. }
+        | Self::Ask { daemon, .. }
         | Self::Stall { daemon, .. } = self
         {
             Some(daemon)

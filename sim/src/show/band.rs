@@ -70,7 +70,7 @@ pub(super) fn of_fault(lanes: Vec<usize>, row: usize, at: Duration, fault: &Faul
         Fault::Restart { .. } => vec![Turn::Ends(&[Down, Frozen, Impaired])],
         Fault::Drain { within, .. } => vec![begins(Impaired, Some(at.saturating_add(*within)))],
         Fault::Stall { gap, .. } => vec![begins(Frozen, Some(at.saturating_add(*gap)))],
-        Fault::CloseUser { .. } => Vec::new(),
+        Fault::CloseUser { .. } | Fault::Ask { .. } => Vec::new(),
         Fault::Redis(fault) => match fault {
             RedisFault::Crash => vec![Turn::Ends(&[Frozen, Impaired]), begins(Down, None)],
             RedisFault::Restart | RedisFault::RestartEmpty => vec![Turn::Ends(&[Down, Frozen, Impaired])],

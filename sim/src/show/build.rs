@@ -29,7 +29,7 @@ impl Chart {
     pub fn new(scenario: &Scenario, outcome: &Outcome) -> Self {
         let mut build = Build::new(scenario);
         let (entries, sightings) = (outcome.trace.entries(), outcome.trace.sightings());
-        build.is_watched = sightings.iter().any(is_about_client);
+        build.is_watched = sightings.iter().any(is_from_client);
         let mut seen = sightings.iter().peekable();
         for (index, entry) in entries.iter().enumerate() {
             while let Some(sighting) = seen.next_if(|sighting| sighting.entries <= index) {
@@ -50,13 +50,14 @@ impl Chart {
     }
 }
 
-/// Whether a sighting is of what goes to a client or comes from one: some layers see only what Redis is asked.
-fn is_about_client(sighting: &Sighting) -> bool {
+/// Whether a sighting is of what comes from a client. Some layers see only what Redis is asked, and what is lost on its
+/// way to a client.
+fn is_from_client(sighting: &Sighting) -> bool {
     match &sighting.what {
-        Seen::Sent { cargo: Cargo::Command(_) | Cargo::Reply(_), .. } | Seen::Arrived { .. } | Seen::Lost { .. } => {
-            false
-        }
-        Seen::Sent { cargo: Cargo::Operation | Cargo::Pong { .. } | Cargo::Packet(_) | Cargo::End, .. } => true,
+        Seen::Sent { cargo: Cargo::Operation | Cargo::Pong { .. }, .. } => true,
+        Seen::Sent { cargo: Cargo::Packet(_) | Cargo::End | Cargo::Command(_) | Cargo::Reply(_), .. }
+        | Seen::Arrived { .. }
+        | Seen::Lost { .. } => false,
     }
 }
 
@@ -215,6 +216,7 @@ impl Build {
             | Fault::Drain { .. }
             | Fault::Stop { .. }
             | Fault::CloseUser { .. }
+            | Fault::Ask { .. }
             | Fault::Stall { .. }
             | Fault::Redis(_) => {}
         }

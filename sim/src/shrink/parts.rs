@@ -169,6 +169,7 @@ fn daemons_of(step: &mut Step) -> [Option<&mut String>; 2] {
             | Fault::Drain { daemon, .. }
             | Fault::Stop { daemon }
             | Fault::CloseUser { daemon, .. }
+            | Fault::Ask { daemon, .. }
             | Fault::Stall { daemon, .. },
         ) => [Some(daemon), None],
         Event::Fault(
@@ -217,9 +218,10 @@ fn group(step: &Step) -> Option<Group> {
     }
     match fault {
         Fault::Crash { daemon } | Fault::Restart { daemon } => Some(Group::Life(daemon.clone())),
-        Fault::Drain { daemon, .. } | Fault::Stop { daemon } | Fault::CloseUser { daemon, .. } => {
-            Some(Group::Orders(daemon.clone()))
-        }
+        Fault::Drain { daemon, .. }
+        | Fault::Stop { daemon }
+        | Fault::CloseUser { daemon, .. }
+        | Fault::Ask { daemon, .. } => Some(Group::Orders(daemon.clone())),
         Fault::Stall { daemon, .. } => Some(Group::Stall(daemon.clone())),
         Fault::Redis(_) => Some(Group::Redis),
         Fault::Partition { .. }

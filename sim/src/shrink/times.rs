@@ -10,7 +10,7 @@ use std::time::Duration;
 use lobbyd_core::config::Config;
 
 use super::parts::each_step;
-use crate::scenario::{Event, Fault, Network, RedisFault, Scenario, Step};
+use crate::scenario::{Event, Network, Scenario, Span, Step};
 
 /// The times of a scenario whose steps have lines of their own.
 pub(super) struct Times {
@@ -49,34 +49,8 @@ fn without_rooms(config: &Config) -> Config {
 /// The times that a step says, its parts' left aside.
 fn durations(step: &Step) -> Vec<Duration> {
     match &step.event {
-        Event::Advance(time)
-        | Event::Fault(
-            Fault::Stall { gap: time, .. } | Fault::Drain { within: time, .. } | Fault::Redis(RedisFault::Slow(time)),
-        ) => vec![*time],
-        Event::Fault(Fault::Latency { latency: (least, most), .. }) => vec![*least, *most],
-        Event::Fault(
-            Fault::Partition { .. }
-            | Fault::Repair { .. }
-            | Fault::Hold { .. }
-            | Fault::Release { .. }
-            | Fault::Crash { .. }
-            | Fault::Restart { .. }
-            | Fault::Stop { .. }
-            | Fault::CloseUser { .. }
-            | Fault::Redis(
-                RedisFault::Crash
-                | RedisFault::Restart
-                | RedisFault::RestartEmpty
-                | RedisFault::Freeze
-                | RedisFault::Thaw
-                | RedisFault::Lie
-                | RedisFault::Garble
-                | RedisFault::Heal,
-            ),
-        )
-        | Event::Client { .. }
-        | Event::Together(_)
-        | Event::Wait
-        | Event::Check { .. } => Vec::new(),
+        Event::Advance(time) => vec![*time],
+        Event::Fault(fault) => fault.span().map(Span::times).unwrap_or_default(),
+        Event::Client { .. } | Event::Together(_) | Event::Wait | Event::Check { .. } => Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::scenario::{Event, Expected, Fault, Network, Operation, RedisFault, Scenario, Step, Store, WITHIN};
+use crate::scenario::{Event, Expected, Fault, Network, Operation, Scenario, Span, Step, Store, WITHIN};
 
 /// What may stand in the place of a step, the simplest first. Whatever stands there has something less than the step, so
 /// that a search from one to the next comes to an end.
@@ -124,41 +124,14 @@ fn simpler_operations(operation: &Operation) -> Vec<Operation> {
 }
 
 fn simpler_faults(fault: &Fault) -> Vec<Fault> {
-    match fault {
-        Fault::Latency { from, to, latency } => {
-            let between = |latency| Fault::Latency { from: from.clone(), to: to.clone(), latency };
-            plainer_latencies(*latency).into_iter().map(between).collect()
+    let spans: Vec<_> = match fault.span() {
+        Some(Span::Exact(time)) => shorter_times(time).into_iter().map(Span::Exact).collect(),
+        Some(Span::Range(least, most)) => {
+            plainer_latencies((least, most)).into_iter().map(|(least, most)| Span::Range(least, most)).collect()
         }
-        Fault::Drain { daemon, within } => {
-            let drain = |within| Fault::Drain { daemon: daemon.clone(), within };
-            shorter_times(*within).into_iter().map(drain).collect()
-        }
-        Fault::Stall { daemon, gap } => {
-            let stall = |gap| Fault::Stall { daemon: daemon.clone(), gap };
-            shorter_times(*gap).into_iter().map(stall).collect()
-        }
-        Fault::Redis(RedisFault::Slow(delay)) => {
-            shorter_times(*delay).into_iter().map(|delay| Fault::Redis(RedisFault::Slow(delay))).collect()
-        }
-        Fault::Partition { .. }
-        | Fault::Repair { .. }
-        | Fault::Hold { .. }
-        | Fault::Release { .. }
-        | Fault::Crash { .. }
-        | Fault::Restart { .. }
-        | Fault::Stop { .. }
-        | Fault::CloseUser { .. }
-        | Fault::Redis(
-            RedisFault::Crash
-            | RedisFault::Restart
-            | RedisFault::RestartEmpty
-            | RedisFault::Freeze
-            | RedisFault::Thaw
-            | RedisFault::Lie
-            | RedisFault::Garble
-            | RedisFault::Heal,
-        ) => Vec::new(),
-    }
+        None => Vec::new(),
+    };
+    spans.into_iter().map(|span| fault.with_span(span)).collect()
 }
 
 fn simpler_expected(expected: &Expected) -> Vec<Expected> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::dice::Dice;
 use super::{Ground, Script};
-use crate::scenario::{Event, Fault, RedisFault, Store};
+use crate::scenario::{Event, Fault, RedisFault, Served, Store};
 
 /// What can break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,7 @@ enum Kind {
     Drain,
     Stop,
     CloseUser,
+    Ask,
     Stall,
     RedisCrash,
     RedisFreeze,
@@ -27,7 +28,7 @@ enum Kind {
     RedisEmpty,
 }
 
-const KINDS: [(Kind, u32); 16] = [
+const KINDS: [(Kind, u32); 17] = [
     (Kind::Partition, 10),
     (Kind::OneWay, 8),
     (Kind::Hold, 10),
@@ -36,6 +37,7 @@ const KINDS: [(Kind, u32); 16] = [
     (Kind::Drain, 4),
     (Kind::Stop, 2),
     (Kind::CloseUser, 5),
+    (Kind::Ask, 12),
     (Kind::Stall, 5),
     (Kind::RedisCrash, 5),
     (Kind::RedisFreeze, 5),
@@ -78,6 +80,7 @@ impl Weather {
             | Kind::Drain
             | Kind::Stop
             | Kind::CloseUser
+            | Kind::Ask
             | Kind::Stall => true,
         };
         let possible = KINDS.into_iter().filter(|(kind, _)| is_possible(*kind));
@@ -149,6 +152,17 @@ impl Weather {
             Kind::CloseUser => {
                 let account = self.dice.index(ground.users);
                 Fault::CloseUser { daemon, user: ground.setup.accounts[account].user }
+            }
+            Kind::Ask => {
+                // Now and then longer than an answer may take.
+                let time = self.dice.millis(0, 6_000);
+                let served = *self.dice.one_of(&[Served::Answers(time), Served::Fails(time), Served::Never]);
+                // Several at a time, so that their answers can be mistaken for each other's.
+                for _ in 0..self.dice.between(1, 3) {
+                    let own = if self.dice.chance(50) { Served::Answers(self.dice.millis(0, 3_000)) } else { served };
+                    script.push(Event::Fault(Fault::Ask { daemon: daemon.clone(), served: own }));
+                }
+                Fault::Ask { daemon, served }
             }
             Kind::Stall => {
                 let gap =

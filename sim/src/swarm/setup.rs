@@ -111,6 +111,10 @@ fn config(dice: &mut Dice, clients: u32) -> (Config, Vec<(RoomNumber, String)>) 
     if dice.chance(60) {
         config.flood_refusals = rate(dice, 1, 6);
     }
+    config.service_timeout = dice.millis(500, 4_000);
+    if dice.chance(40) {
+        config.service_calls_max = dice.between(0, 3);
+    }
     let passwords = fixed_rooms(dice, clients, &mut config);
     let rooms = config.fixed_rooms.len() as u32;
     if dice.chance(30) {

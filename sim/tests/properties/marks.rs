@@ -49,6 +49,18 @@ pub(crate) enum Mark {
     LateInput,
     /// A ban was made.
     Banned,
+    /// A service answered the operator, or said why it did not.
+    Served,
+    ServiceFailed,
+    /// As many questions were open as there may be.
+    ServicesBusy,
+    /// A service did not answer in time.
+    ServiceMissing,
+    /// A service answered what nobody waited for any more.
+    ServiceLate,
+    /// A service answered another question than the last one.
+    ServiceOutOfOrder,
+    RestoredAsking,
     /// An administrator kicked from a room that he was not in.
     KickedFromOutside,
 }
@@ -77,6 +89,13 @@ pub(crate) fn required() -> HashSet<Mark> {
         Mark::RestoredDraining,
         Mark::LateInput,
         Mark::Banned,
+        Mark::Served,
+        Mark::ServiceFailed,
+        Mark::ServicesBusy,
+        Mark::ServiceMissing,
+        Mark::ServiceLate,
+        Mark::ServiceOutOfOrder,
+        Mark::RestoredAsking,
         Mark::KickedFromOutside,
     ]
     .into();

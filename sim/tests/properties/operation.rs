@@ -115,6 +115,15 @@ pub(crate) enum Operation {
     Announce {
         text: u8,
     },
+    /// The operator asks a service by a handle.
+    AskService {
+        text: u8,
+    },
+    /// A service answers: the last question, or one that far back, also twice, and too late.
+    Serve {
+        back: u8,
+        served: Served,
+    },
     /// The engine is stored, and goes on from what was stored; beside it goes on the one that was stored.
     Restore,
 }
@@ -147,6 +156,20 @@ pub(crate) enum Answer {
     Unavailable,
 }
 
+/// What a service says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// Something that it says to no other question.
+    Answer,
+    Failed,
+    Busy,
+    Unknown,
+    /// Its own time was over, which it says in the words that the engine uses for its own.
+    TimedOut,
+    /// The answer to a question that was never asked.
+    OfNobody,
+}
+
 /// Anything that can happen, the usual more often.
 pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     // The most frequent first: what stands before the one that is taken costs time too.
@@ -161,7 +184,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
             .prop_map(|(back, answer, of_another)| Operation::Verdict { back, answer, of_another }),
         3 => (client(), 0..4_u8).prop_map(|(client, address)| Operation::Connect { client, address }),
         7 => time(),
-        7 => seldom(),
+        8 => seldom(),
     ]
 }
 
@@ -181,7 +204,17 @@ fn time() -> impl Strategy<Value = Operation> {
 
 fn seldom() -> impl Strategy<Value = Operation> {
     const WITHIN: [u64; 4] = [10, 0, 1, 100];
-    (0..16_u8, 0..CLIENTS, 0..TEXTS.len() as u8, 1..100_000_u64).prop_map(|(kind, client, other, millis)| match kind {
+    const SERVED: [Served; 8] = [
+        Served::Answer,
+        Served::Answer,
+        Served::Answer,
+        Served::Failed,
+        Served::Busy,
+        Served::Unknown,
+        Served::TimedOut,
+        Served::OfNobody,
+    ];
+    (0..19_u8, 0..CLIENTS, 0..TEXTS.len() as u8, 1..100_000_u64).prop_map(|(kind, client, other, millis)| match kind {
         0..=2 => Operation::Disconnect { client },
         3 => Operation::Malformed { client, fault: other % 4 },
         4 => Operation::OutboxFull { client },
@@ -193,6 +226,8 @@ fn seldom() -> impl Strategy<Value = Operation> {
         11 if client == 0 => Operation::Stop,
         12 => Operation::Crowd { room: client },
         13 | 14 => Operation::Late { client, kind: other % 4 },
+        15 | 16 => Operation::AskService { text: other },
+        17 => Operation::Serve { back: client % 4, served: SERVED[usize::from(other) % SERVED.len()] },
         _ => Operation::Restore,
     })
 }

@@ -25,7 +25,7 @@ pub(crate) struct Rules {
 }
 
 /// How many limits can be narrow.
-pub(crate) const NARROW: u32 = 19;
+pub(crate) const NARROW: u32 = 20;
 
 impl Rules {
     /// The configuration.
@@ -67,6 +67,7 @@ impl Rules {
         set(|config, rate| config.room_password_failures_per_user = rate, 1);
         set(|config, _| (config.bans_per_room_max, config.remembered_max) = (1, 2), 0);
         set(|config, _| config.bans_per_room_max = 0, 0);
+        set(|config, _| config.service_calls_max = 2, 0);
         config
     }
 }

@@ -143,9 +143,8 @@ impl Story {
                 | Admin::CallService { .. }
                 | Admin::SetExtension { .. },
             ) => Err("what the operator asks by a handle"),
-            Input::Stopped { .. } | Input::ServiceReply { .. } | Input::DisableExtension { .. } => {
-                Err("what comes of extensions")
-            }
+            Input::ServiceReply { .. } => Err("what a service answers"),
+            Input::Stopped { .. } | Input::DisableExtension { .. } => Err("what comes of extensions"),
         };
         self.is_stopping |= matches!(input, Input::Admin(Admin::Drain { .. } | Admin::Stop));
         self.is_told = told.is_ok();

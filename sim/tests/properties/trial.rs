@@ -6,9 +6,10 @@ use std::collections::HashSet;
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions, Presence};
 use lobbyd_core::config::Config;
+use lobbyd_core::data::{Data, RawBytes};
 use lobbyd_core::engine::Snapshot;
-use lobbyd_core::id::{RequestId, RoomNumber, SessionId, Ticket, UserId};
-use lobbyd_core::input::{Admin, Input, Verdict, WireFault};
+use lobbyd_core::id::{AskId, CallTicket, RequestId, RoomNumber, SessionId, Ticket, UserId};
+use lobbyd_core::input::{Admin, Input, ServiceError, Verdict, WireFault};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{ClientPacket, Code, Sealed, ServerPacket};
 use lobbyd_core::text::RawText;
@@ -18,7 +19,7 @@ use lobbyd_sim::model::{Model, Stimulus};
 use crate::cast::{ADDRESSES, FAULTS, account, password_of};
 use crate::lookout::Lookout;
 use crate::marks::Mark;
-use crate::operation::{Answer, CLIENTS, NAMES, Operation, ROOMS, Said, TEXTS};
+use crate::operation::{Answer, CLIENTS, NAMES, Operation, ROOMS, Said, Served, TEXTS};
 use crate::rules::{Rules, VAULT};
 use crate::story::Story;
 
@@ -36,6 +37,9 @@ pub(crate) struct Trial {
     clients: Vec<Client>,
     /// Every question that the store was asked.
     questions: Vec<Question>,
+    /// Every question that a service was asked.
+    calls: Vec<CallTicket>,
+    asks: u64,
     last_request: u32,
     lookout: Lookout,
     /// What has happened, kept only if it is to be told.
@@ -74,6 +78,8 @@ impl Trial {
             now: Instant::ZERO,
             clients: vec![Client::default(); usize::from(CLIENTS)],
             questions: Vec::new(),
+            calls: Vec::new(),
+            asks: 0,
             last_request: 0,
             lookout: Lookout::default(),
             story: None,
@@ -165,8 +171,40 @@ impl Trial {
             Operation::Announce { text } => {
                 self.step(Some(Input::Admin(Admin::Announce { text: RawText(TEXTS[usize::from(text)]) })))
             }
+            Operation::AskService { text } => {
+                self.asks += 1;
+                let (service, request) = ("ledger".parse().unwrap(), RawBytes(TEXTS[usize::from(text)]));
+                self.step(Some(Input::Admin(Admin::CallService { ask: AskId(self.asks), service, request })))
+            }
+            Operation::Serve { back, served } => self.serve(back, served),
             Operation::Restore => self.restore(),
         }
+    }
+
+    fn serve(&mut self, back: u8, served: Served) -> Result<(), Broken> {
+        let asked = match served {
+            Served::OfNobody => Some(CallTicket(u64::MAX)),
+            Served::Answer | Served::Failed | Served::Busy | Served::Unknown | Served::TimedOut => {
+                self.calls.iter().nth_back(back.into()).copied()
+            }
+        };
+        let Some(ticket) = asked else { return Ok(()) };
+        let result = match served {
+            Served::Answer | Served::OfNobody => Ok(Data::from(format!("what {ticket} is told").into_bytes())),
+            Served::Failed => Err(ServiceError::Failed),
+            Served::Busy => Err(ServiceError::Busy),
+            Served::Unknown => Err(ServiceError::Unknown),
+            Served::TimedOut => Err(ServiceError::TimedOut),
+        };
+        let before = self.engine.counts().service_calls;
+        self.step(Some(Input::ServiceReply { ticket, result }))?;
+        let after = self.engine.counts().service_calls;
+        if served != Served::OfNobody {
+            let is_late = before == after;
+            self.lookout.marks.extend(is_late.then_some(Mark::ServiceLate));
+            self.lookout.marks.extend((!is_late && back > 0 && after > 0).then_some(Mark::ServiceOutOfOrder));
+        }
+        Ok(())
     }
 
     /// Everybody hangs up and time goes on until nothing is due any more: nothing may be left.
@@ -373,6 +411,7 @@ impl Trial {
         let counts = restored.counts();
         self.lookout.marks.extend((counts.logins_pending > 0).then_some(Mark::RestoredPending));
         self.lookout.marks.extend((counts.members > 0).then_some(Mark::RestoredInRoom));
+        self.lookout.marks.extend((counts.service_calls > 0).then_some(Mark::RestoredAsking));
         self.lookout.marks.extend((restored.is_draining() && counts.sessions > 0).then_some(Mark::RestoredDraining));
         self.twin = Some((std::mem::replace(&mut self.engine, restored), Actions::new()));
         Ok(())
@@ -408,12 +447,20 @@ impl Trial {
                     }
                     self.questions.push(Question { ticket: *ticket, user: *user, presence: *presence });
                 }
+                Action::CallService { ticket, .. } => self.calls.push(*ticket),
+                Action::ServiceAnswer { result, .. } => {
+                    let is_own = !matches!(input, Some(Input::ServiceReply { .. }));
+                    self.lookout.marks.insert(match result {
+                        Ok(_) => Mark::Served,
+                        Err(ServiceError::Busy) if is_own => Mark::ServicesBusy,
+                        Err(ServiceError::TimedOut) if is_own => Mark::ServiceMissing,
+                        Err(_) => Mark::ServiceFailed,
+                    });
+                }
                 Action::ReleasePresence { .. }
                 | Action::Online { .. }
-                | Action::CallService { .. }
                 | Action::ExtensionFailed { .. }
-                | Action::Answer { .. }
-                | Action::ServiceAnswer { .. } => {}
+                | Action::Answer { .. } => {}
             }
         }
         self.lookout.marks.extend((closed > 1).then_some(Mark::ClosedTogether));

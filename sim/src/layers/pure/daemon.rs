@@ -13,8 +13,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use lobbyd_core::action::Action;
 use lobbyd_core::config::Config;
-use lobbyd_core::id::Ticket;
-use lobbyd_core::input::Input;
+use lobbyd_core::data::RawBytes;
+use lobbyd_core::id::{AskId, Ticket};
+use lobbyd_core::input::{Admin, Input, ServiceError};
 use lobbyd_core::packet::ServerPacket;
 use lobbyd_core::time::Instant;
 
@@ -31,7 +32,8 @@ use super::wire::Wire;
 use crate::extend::Extend;
 use crate::layers::Failure;
 use crate::marks::Mark;
-use crate::scenario::Check;
+use crate::questions;
+use crate::scenario::{Check, Served};
 
 /// How long a closed session may take to receive its last packets (DESIGN section 4).
 const LINGER_NANOS: u64 = 1_000_000_000;
@@ -50,7 +52,9 @@ pub(super) struct Daemon {
     /// Until when the process does not run.
     pub(super) stalled_until: u64,
     /// What the operator has asked for and was not heard yet.
-    pub(super) commands: VecDeque<Input<'static>>,
+    pub(super) commands: VecDeque<Order>,
+    /// How many questions the operator has asked services.
+    asked: u64,
     /// What services have answered, each with its number, and what is still under way.
     pub(super) replies: BTreeMap<u32, Input<'static>>,
     last_reply: u32,
@@ -71,6 +75,15 @@ pub(super) struct Daemon {
     timer_at: Option<u64>,
     seals: Seals,
     scratch: Vec<u8>,
+}
+
+/// What the operator wants of a daemon.
+#[derive(Clone, Debug)]
+pub(super) enum Order {
+    /// Something that is an input as it is.
+    Input(Input<'static>),
+    /// A question for a service.
+    Ask(Served),
 }
 
 /// Whether a daemon serves.
@@ -100,6 +113,7 @@ impl Daemon {
             state: State::Running,
             stalled_until: 0,
             commands: VecDeque::new(),
+            asked: 0,
             replies: BTreeMap::new(),
             last_reply: 0,
             stand_in_random: Random::derived(seed, &format!("stand-ins of {name}")),
@@ -159,6 +173,22 @@ impl Daemon {
         self.end_turn(wire, stores)
     }
 
+    /// Does what the operator has asked for first.
+    pub(super) fn obey(&mut self, wire: &mut Wire, stores: &mut Stores) -> Result<(), Failure> {
+        match self.commands.pop_front() {
+            Some(Order::Input(input)) => self.post(input, wire, stores),
+            Some(Order::Ask(served)) if self.state == State::Running => {
+                self.asked += 1;
+                let (ask, request) = (AskId(self.asked), questions::request(self.asked, served));
+                let (service, request) = (questions::service(), RawBytes(request.as_bytes()));
+                let now = self.begin_turn(wire, stores)?;
+                self.step(now, Input::Admin(Admin::CallService { ask, service, request }), wire, stores)?;
+                self.end_turn(wire, stores)
+            }
+            Some(Order::Ask(_)) | None => Ok(()),
+        }
+    }
+
     /// Fires what is due.
     pub(super) fn fire(&mut self, wire: &mut Wire, stores: &mut Stores) -> Result<(), Failure> {
         // Another than the one that is waited for is a deadline that was put off.
@@ -167,6 +197,7 @@ impl Daemon {
         }
         let now = self.begin_turn(wire, stores)?;
         self.mind.fire(now)?;
+        self.notice_answers(false, wire);
         self.carry_out(wire, stores);
         self.end_turn(wire, stores)
     }
@@ -237,7 +268,9 @@ impl Daemon {
 
     fn step(&mut self, now: Instant, input: Input<'_>, wire: &mut Wire, stores: &mut Stores) -> Result<(), Failure> {
         let verdict_of = self.notice(&input, wire);
+        let was_reply = matches!(input, Input::ServiceReply { .. });
         self.mind.take_in(now, input)?;
+        self.notice_answers(was_reply, wire);
         if let Some(ticket) = verdict_of {
             notice_stale_lease(ticket, &self.mind.deeds, wire);
         }
@@ -269,6 +302,36 @@ impl Daemon {
             | Input::ServiceReply { .. }
             | Input::DisableExtension { .. }
             | Input::Admin(_) => None,
+        }
+    }
+
+    /// Counts what comes of questions to services.
+    fn notice_answers(&self, was_reply: bool, wire: &mut Wire) {
+        let answers = self.mind.deeds.iter().filter_map(|action| match action {
+            Action::ServiceAnswer { result, .. } => Some(result),
+            Action::Send { .. }
+            | Action::Broadcast { .. }
+            | Action::Close { .. }
+            | Action::VerifyLogin { .. }
+            | Action::ReleasePresence { .. }
+            | Action::Online { .. }
+            | Action::CallService { .. }
+            | Action::ExtensionFailed { .. }
+            | Action::Answer { .. } => None,
+        });
+        let mut is_answered = false;
+        for result in answers {
+            is_answered = true;
+            match result {
+                Ok(_) => wire.marks.reach(Mark::ServiceAnswered),
+                Err(ServiceError::Failed) => wire.marks.reach(Mark::ServiceFailed),
+                Err(ServiceError::TimedOut) => wire.marks.reach(Mark::ServiceMissing),
+                Err(ServiceError::Busy) => wire.marks.reach(Mark::ServicesBusy),
+                Err(_) => {}
+            }
+        }
+        if was_reply && !is_answered {
+            wire.marks.reach(Mark::ServiceLate);
         }
     }
 

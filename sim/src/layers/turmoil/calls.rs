@@ -13,6 +13,8 @@ use crate::network::{Network, SimulatedStream};
 
 /// A connection to be made.
 pub(super) struct Call {
+    /// Whose it is.
+    pub(super) client: String,
     pub(super) line: Rc<Line>,
     pub(super) voice: Rc<RefCell<Voice>>,
     /// The host to connect to; none if nobody is there, who would refuse it.
@@ -45,7 +47,7 @@ pub(super) async fn run(
 /// # Panics
 /// When a daemon sends what is no packet: it never does.
 async fn attend(call: Call, network: &Network) {
-    let Call { line, voice, host } = call;
+    let Call { client, line, voice, host } = call;
     let stream = match host {
         Some(host) => SimulatedStream::connect(network, (host.as_str(), PORT)).await.ok(),
         None => {
@@ -53,6 +55,9 @@ async fn attend(call: Call, network: &Network) {
             None
         }
     };
+    if let Some(stream) = &stream {
+        network.name(stream, &client);
+    }
     let outcome = line::attend(stream, &line, &voice).await;
     network.touch();
     if let Err(unreadable) = outcome {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use turmoil::Sim;
+use turmoil::{Protocol, Segment, Sim};
+
+use crate::network::Network;
 
 /// The links that are not as they were.
 #[derive(Debug, Default)]
@@ -20,22 +22,33 @@ enum State {
 }
 
 impl Links {
-    /// Nothing passes any more, or nothing passes from the one to the other. What is under way is lost.
-    pub(super) fn partition(&mut self, simulation: &Sim<'_>, from: IpAddr, to: IpAddr, one_way: bool) {
+    /// Nothing passes any more, or nothing passes from the one to the other. What is under way is lost. The network is
+    /// told about it.
+    pub(super) fn partition(
+        &mut self,
+        simulation: &Sim<'_>,
+        network: &Network,
+        (from, to): (IpAddr, IpAddr),
+        one_way: bool,
+    ) {
+        let under_way = bytes_under_way(simulation);
+        network.cut((from, to), &under_way);
         if one_way && self.changed.get(&pair(from, to)) != Some(&State::Held) {
             simulation.partition_oneway(from, to);
         } else {
             // The two cannot be had together: what was held is lost with the rest.
             simulation.partition(from, to);
+            network.cut((to, from), &under_way);
         }
         self.changed.insert(pair(from, to), State::Partitioned);
     }
 
     /// A partition is over. A hold is not: what waits would never arrive.
-    pub(super) fn repair(&mut self, simulation: &Sim<'_>, from: IpAddr, to: IpAddr) {
+    pub(super) fn repair(&mut self, simulation: &Sim<'_>, network: &Network, (from, to): (IpAddr, IpAddr)) {
         if self.changed.get(&pair(from, to)) == Some(&State::Partitioned) {
             self.changed.remove(&pair(from, to));
             simulation.repair(from, to);
+            network.mend(from, to);
         }
     }
 
@@ -72,6 +85,19 @@ impl Links {
         });
         is_busy
     }
+}
+
+/// How many bytes are on the network, by sender and receiver of each stream.
+fn bytes_under_way(simulation: &Sim<'_>) -> BTreeMap<(SocketAddr, SocketAddr), usize> {
+    let mut bytes = BTreeMap::new();
+    simulation.links(|links| {
+        for sent in links.flatten() {
+            if let Protocol::Tcp(Segment::Data(_, data)) = sent.protocol() {
+                *bytes.entry(sent.pair()).or_default() += data.len();
+            }
+        }
+    });
+    bytes
 }
 
 fn pair(one: IpAddr, other: IpAddr) -> (IpAddr, IpAddr) {

@@ -46,6 +46,7 @@ pub(super) fn hosts_named_by_faults(step: &Step, named: &mut BTreeSet<String>) {
             | Fault::Drain { .. }
             | Fault::Stop { .. }
             | Fault::CloseUser { .. }
+            | Fault::Ask { .. }
             | Fault::Stall { .. }
             | Fault::Redis(_),
         )

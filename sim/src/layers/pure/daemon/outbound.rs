@@ -64,7 +64,7 @@ impl Daemon {
                 Action::Online { .. } | Action::Answer { .. } | Action::ServiceAnswer { .. } => {}
                 Action::CallService { ticket, service, request } => {
                     let random = self.stand_in_random.next();
-                    let (delay, result) = self.extend.answer(*service, request, random);
+                    let Some((delay, result)) = self.extend.answer(*service, request, random) else { continue };
                     let at = wire.now.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX));
                     self.last_reply += 1;
                     self.replies.insert(self.last_reply, Input::ServiceReply { ticket: *ticket, result });
