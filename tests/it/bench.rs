@@ -12,7 +12,7 @@ use crate::support::Setup;
 use crate::support::setup::PROGRAM;
 
 fn lobbyd() -> Target {
-    Target::Lobbyd { name: "lobbyd".to_owned(), program: PROGRAM.into() }
+    Target::Lobbyd { name: "lobbyd".to_owned(), program: PROGRAM.into(), io_threads: None }
 }
 
 fn quick(scenario: Scenario) -> Options {
@@ -97,7 +97,7 @@ fn logins_by_password_are_counted() {
 
 #[test]
 fn servers_are_compared_in_every_round() {
-    let floor = Target::Floor { program: PROGRAM.into() };
+    let floor = Target::Floor { program: PROGRAM.into(), io_threads: None };
     let options = Options { targets: vec![lobbyd(), floor, Target::Redis], rounds: 3, ..quick(Scenario::Saturation) };
     let mut steps = Vec::new();
     let report = run(&options, |progress| {

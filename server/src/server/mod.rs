@@ -140,7 +140,7 @@ impl ServerBuilder {
     }
 
     /// Adds middleware behind what is there: packets pass it in the order in which it was added.
-    pub fn middleware(self, middleware: impl Middleware + Send + 'static) -> Self {
+    pub fn middleware(self, middleware: impl Middleware + 'static) -> Self {
         self.extensions(move |extensions| {
             extensions.middleware(middleware);
             Ok(())

@@ -312,7 +312,7 @@ impl Turmoil {
     fn standing(&mut self, daemon: &Daemon) -> Option<Standing> {
         let (handle, ended) = daemon.with_state(|state| match state {
             State::Runs { handle, .. } => (Some(handle.clone()), None),
-            State::Ended(standing) => (None, Some(*standing)),
+            State::Ended(standing) => (None, Some(**standing)),
             State::Starting | State::Crashed => (None, None),
         });
         let Some(handle) = handle else { return ended };

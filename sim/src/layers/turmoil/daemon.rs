@@ -66,7 +66,7 @@ pub(super) enum State {
     /// It serves.
     Runs { handle: NodeHandle, stores: Stores },
     /// It has ended by itself, and this is how it stood then.
-    Ended(Standing),
+    Ended(Box<Standing>),
     /// It was crashed.
     Crashed,
 }
@@ -170,7 +170,7 @@ impl Daemon {
             // What is not confirmed by then ends by itself.
             let _ = timeout(RELEASE_TIMEOUT, presence.settled()).await;
         }
-        self.state.replace(State::Ended(Standing { report, has_ended: true, leases: stores.leases() }));
+        self.state.replace(State::Ended(Box::new(Standing { report, has_ended: true, leases: stores.leases() })));
         drop((presence, stores));
         // The tasks that were ended with the node let go of their sockets only now.
         sleep(Duration::from_millis(1)).await;
