@@ -61,6 +61,7 @@ fn setup(rules: Rules) -> Setup {
         daemons: vec![DAEMON.to_owned()],
         is_loose: false,
         store: Store::Listed,
+        io_threads: 1,
         network: Network::default(),
     }
 }
