@@ -30,6 +30,7 @@ pub(crate) fn setup() -> Setup {
         accounts: ["alice", "bob", "carol"].map(account).into(),
         daemons: vec!["server".to_owned()],
         store: Store::Listed,
+        io_threads: 1,
         network: Network::default(),
         is_loose: false,
     }
