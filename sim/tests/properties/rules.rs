@@ -15,6 +15,8 @@ pub(crate) const VAULT_PASSWORD: u8 = 1;
 /// Rooms up to this number exist by being entered.
 const OPEN_ROOMS_MAX: u32 = 4;
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// What to change of the usual configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
@@ -53,8 +55,9 @@ impl Rules {
         set(|config, _| config.users_max = 2, 0);
         set(|config, _| config.logins_pending_max = 1, 0);
         set(|config, _| config.login_failures_per_session_max = 2, 0);
-        set(|config, rate| config.login_failures_per_user = rate, 2);
-        set(|config, rate| config.login_failures_per_address = rate, 3);
+        // Slower than a verdict may be, so that it is seen whether an attempt that was not judged is given back.
+        set(|config, rate| config.login_failures_per_user = Rate { interval: MINUTE, ..rate }, 2);
+        set(|config, rate| config.login_failures_per_address = Rate { interval: MINUTE, ..rate }, 3);
         set(|config, rate| config.flood = rate, 18);
         set(|config, rate| config.flood_refusals = rate, 2);
         set(|config, _| config.text_bytes_max = 8, 0);
