@@ -97,7 +97,7 @@ fn logins_by_password_are_counted() {
 
 #[test]
 fn servers_are_compared_in_every_round() {
-    let floor = Target::Floor { program: PROGRAM.into(), io_threads: None };
+    let floor = Target::Floor { program: PROGRAM.into() };
     let options = Options { targets: vec![lobbyd(), floor, Target::Redis], rounds: 3, ..quick(Scenario::Saturation) };
     let mut steps = Vec::new();
     let report = run(&options, |progress| {
