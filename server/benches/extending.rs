@@ -80,7 +80,7 @@ fn named(folder: &Path, name: &str) -> anyhow::Result<Target> {
     if !program.exists() {
         std::os::unix::fs::symlink(env::current_exe()?, &program).context("a link in the temporary folder")?;
     }
-    Ok(Target::Lobbyd { name: name.to_owned(), program })
+    Ok(Target::Lobbyd { name: name.to_owned(), program, io_threads: None })
 }
 
 /// `serve --config FILE --data FOLDER ..`, as the bench starts a lobbyd.
