@@ -57,28 +57,36 @@ struct Ear {
 impl Ear {
     fn hear(&mut self, packets: Vec<ServerPacket>, whose: &str) {
         for packet in packets {
-            let sequence = match &packet {
-                ServerPacket::RoomUserListNotify { sequence, .. } => {
-                    self.last = Some(*sequence);
-                    continue;
-                }
-                ServerPacket::RoomNewUserNotify { sequence, .. }
-                | ServerPacket::RoomLeaveUserNotify { sequence, .. }
-                | ServerPacket::RoomChatNotify { sequence, .. } => *sequence,
-                ServerPacket::RoomChatResponse { result, .. } | ServerPacket::RoomLeaveResponse { result, .. } => {
-                    result.as_ref().unwrap().sequence
-                }
-                _of_no_room => continue,
-            };
+            if let ServerPacket::RoomUserListNotify { sequence, .. } = packet {
+                self.last = Some(sequence);
+                continue;
+            }
+            let Some(sequence) = sequence(&packet) else { continue };
             let expected = self.last.map(|last| last + 1);
             assert_eq!(Some(sequence), expected, "{whose} hears this after number {:?}: {packet:?}", self.last);
             self.last = Some(sequence);
-            match packet {
-                ServerPacket::RoomChatNotify { text, .. } => self.texts.push(text.to_string()),
-                ServerPacket::RoomLeaveResponse { .. } => self.last = None,
-                _without_words => {}
+            if let ServerPacket::RoomChatNotify { text, .. } = packet {
+                self.texts.push(text.to_string());
+            } else if let ServerPacket::RoomLeaveResponse { .. } = packet {
+                self.last = None;
             }
         }
+    }
+}
+
+/// The number of the change in a room that a packet tells of.
+fn sequence(packet: &ServerPacket) -> Option<u64> {
+    if let ServerPacket::RoomNewUserNotify { sequence, .. }
+    | ServerPacket::RoomLeaveUserNotify { sequence, .. }
+    | ServerPacket::RoomChatNotify { sequence, .. } = packet
+    {
+        Some(*sequence)
+    } else if let ServerPacket::RoomChatResponse { result, .. } | ServerPacket::RoomLeaveResponse { result, .. } =
+        packet
+    {
+        Some(result.as_ref().unwrap().sequence)
+    } else {
+        None
     }
 }
 
@@ -277,12 +285,7 @@ async fn talkers_rest_while_a_shard_has_more_to_do_than_it_may() {
         for member in &members {
             assert_eq!(member.unread(), 0);
             let mut last = None;
-            let chats = member.read().into_iter().filter_map(|packet| match packet {
-                ServerPacket::RoomChatNotify { sequence, .. } => Some(sequence),
-                ServerPacket::RoomChatResponse { result, .. } => Some(result.unwrap().sequence),
-                _of_no_chat => None,
-            });
-            let chats: Vec<_> = chats.collect();
+            let chats: Vec<_> = member.read().iter().filter_map(sequence).collect();
             for sequence in &chats {
                 assert!(last.is_none_or(|last| last + 1 == *sequence));
                 last = Some(*sequence);

@@ -1,4 +1,3 @@
-use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -265,11 +264,6 @@ impl Middleware for Picky {
     }
 }
 
-/// What was logged until now.
-fn taken(log: &Log) -> Vec<String> {
-    mem::take(&mut log.lock().unwrap())
-}
-
 fn picky(interest: Interest, panics: bool) -> (Server, Log) {
     let log = Log::default();
     let mut extensions = Extensions::new();
@@ -277,7 +271,7 @@ fn picky(interest: Interest, panics: bool) -> (Server, Log) {
         extensions.middleware(Picky { log: log.clone(), interest, panics });
     }
     let server = Server::new(extensions);
-    taken(&log);
+    take(&log);
     (server, log)
 }
 
@@ -287,7 +281,7 @@ fn middleware_is_called_for_what_it_is_interested_in() {
         let (mut server, log) = picky(interest, false);
         server.says(ALICE, chat(1, "hi"));
         server.says(ALICE, ClientPacket::Ping { nonce: 1 });
-        taken(&log)
+        take(&log)
     };
     assert!(said(Interest::nothing()).is_empty());
     assert_eq!(said(Interest::nothing().before(&[PacketKind::Ping])), ["< Ping", "< Ping"]);
@@ -300,9 +294,9 @@ fn panic_at_a_packet_that_nothing_answers_lets_the_next_piece_see_it() {
     let (mut server, log) = picky(Interest::nothing().before(&[PacketKind::Ping]), true);
     let said = server.says(ALICE, ClientPacket::Ping { nonce: 1 });
     assert!(matches!(said[..], [Action::Send { to: ALICE, packet: ServerPacket::Pong { nonce: 1 } }]), "{said:?}");
-    assert_eq!(taken(&log), ["< Ping", "< Ping"]);
+    assert_eq!(take(&log), ["< Ping", "< Ping"]);
     server.says(ALICE, ClientPacket::Ping { nonce: 2 });
-    assert!(taken(&log).is_empty());
+    assert!(take(&log).is_empty());
 }
 
 #[test]
@@ -312,8 +306,8 @@ fn panic_of_one_that_is_asked_for_the_time_leaves_it_out() {
     for _ in 0..2 {
         assert_eq!(heard(&server.says(ALICE, chat(1, "hi"))), ["hi"]);
     }
-    taken(&log);
+    take(&log);
     assert_eq!(heard(&server.says(ALICE, chat(1, "hi"))), ["hi"]);
-    assert!(taken(&log).is_empty());
+    assert!(take(&log).is_empty());
     assert_eq!(server.assembled.chain.enable("picky"), 2);
 }
