@@ -152,6 +152,12 @@ impl Place {
         Self { thread, bits: threads.next_power_of_two().trailing_zeros() }
     }
 
+    /// Whether there is no other thread.
+    #[inline]
+    pub(crate) fn is_alone(self) -> bool {
+        self.bits == 0
+    }
+
     /// The thread of that session.
     #[inline]
     pub(crate) fn thread_of(self, session: SessionId) -> usize {

@@ -151,7 +151,7 @@ impl<S: Stream> Hub<S> {
 
     /// Whether the node has no other thread.
     pub(crate) fn is_alone(&self) -> bool {
-        self.commons.threads() == 1
+        self.place.is_alone()
     }
 
     /// Begins an errand of the system lane, which puts what it brings into the lane's queue. It must not own the hub.
@@ -234,7 +234,9 @@ impl<S: Stream> Hub<S> {
     /// still. Whatever is put in front of a turn is done after this.
     fn begin_turn<'c>(&mut self, commons: &'c Commons) -> MutexGuard<'c, Helm> {
         // What can be read before is not read while others wait.
-        self.read_mailbox();
+        if !self.place.is_alone() {
+            self.read_mailbox();
+        }
         let (mut helm, has_mail) = commons.relay().take(self.place.thread, &mut self.mail, &mut self.waits);
         if has_mail {
             self.read_mail();
@@ -259,10 +261,7 @@ impl<S: Stream> Hub<S> {
     }
 
     fn run_system(&mut self, helm: &mut Helm) {
-        // Nearly every turn finds nothing.
-        while self.system.has_work()
-            && let Some(work) = self.system.next()
-        {
+        while let Some(work) = self.system.next() {
             match work {
                 SystemWork::Input(input) => {
                     if let Input::LoginVerdict { ticket, .. } = input {
@@ -316,7 +315,10 @@ impl<S: Stream> Hub<S> {
     /// Runs what the turn itself gave rise to, hands over what concerns others, lets go of the engine, and wakes whom
     /// it all concerns: each at most once for the turn.
     fn end_turn(&mut self, mut helm: MutexGuard<'_, Helm>) {
-        self.run_system(&mut helm);
+        // Nearly every turn finds nothing.
+        if self.system.has_work() {
+            self.run_system(&mut helm);
+        }
         let next_at = helm.engine.poll_timeout();
         let is_earlier = next_at.is_some_and(|next_at| helm.timer_at.is_none_or(|timer_at| next_at < timer_at));
         let timer = if is_earlier { helm.timer.take() } else { None };

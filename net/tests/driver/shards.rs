@@ -46,6 +46,21 @@ fn chat(text: &str) -> ClientPacket<'_> {
     ClientPacket::RoomChatRequest { request: RequestId(3), room: PLAZA, text: text.into() }
 }
 
+/// The number of the change in the room that a packet tells of.
+fn change(packet: &ServerPacket) -> Option<u64> {
+    if let ServerPacket::RoomUserListNotify { sequence, .. }
+    | ServerPacket::RoomNewUserNotify { sequence, .. }
+    | ServerPacket::RoomLeaveUserNotify { sequence, .. }
+    | ServerPacket::RoomChatNotify { sequence, .. } = packet
+    {
+        return Some(*sequence);
+    }
+    if let ServerPacket::RoomChatResponse { result, .. } | ServerPacket::RoomLeaveResponse { result, .. } = packet {
+        return Some(result.as_ref().unwrap().sequence);
+    }
+    None
+}
+
 /// What a client has heard of a room, checked as it comes: each change once, in its order.
 #[derive(Default)]
 struct Ear {
@@ -57,26 +72,18 @@ struct Ear {
 impl Ear {
     fn hear(&mut self, packets: Vec<ServerPacket>, whose: &str) {
         for packet in packets {
-            let sequence = match &packet {
-                ServerPacket::RoomUserListNotify { sequence, .. } => {
-                    self.last = Some(*sequence);
-                    continue;
-                }
-                ServerPacket::RoomNewUserNotify { sequence, .. }
-                | ServerPacket::RoomLeaveUserNotify { sequence, .. }
-                | ServerPacket::RoomChatNotify { sequence, .. } => *sequence,
-                ServerPacket::RoomChatResponse { result, .. } | ServerPacket::RoomLeaveResponse { result, .. } => {
-                    result.as_ref().unwrap().sequence
-                }
-                _of_no_room => continue,
-            };
+            let Some(sequence) = change(&packet) else { continue };
+            if let ServerPacket::RoomUserListNotify { .. } = packet {
+                self.last = Some(sequence);
+                continue;
+            }
             let expected = self.last.map(|last| last + 1);
             assert_eq!(Some(sequence), expected, "{whose} hears this after number {:?}: {packet:?}", self.last);
             self.last = Some(sequence);
-            match packet {
-                ServerPacket::RoomChatNotify { text, .. } => self.texts.push(text.to_string()),
-                ServerPacket::RoomLeaveResponse { .. } => self.last = None,
-                _without_words => {}
+            if let ServerPacket::RoomChatNotify { text, .. } = packet {
+                self.texts.push(text.to_string());
+            } else if let ServerPacket::RoomLeaveResponse { .. } = packet {
+                self.last = None;
             }
         }
     }
@@ -277,12 +284,7 @@ async fn talkers_rest_while_a_shard_has_more_to_do_than_it_may() {
         for member in &members {
             assert_eq!(member.unread(), 0);
             let mut last = None;
-            let chats = member.read().into_iter().filter_map(|packet| match packet {
-                ServerPacket::RoomChatNotify { sequence, .. } => Some(sequence),
-                ServerPacket::RoomChatResponse { result, .. } => Some(result.unwrap().sequence),
-                _of_no_chat => None,
-            });
-            let chats: Vec<_> = chats.collect();
+            let chats: Vec<_> = member.read().iter().filter_map(change).collect();
             for sequence in &chats {
                 assert!(last.is_none_or(|last| last + 1 == *sequence));
                 last = Some(*sequence);

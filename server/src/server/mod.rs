@@ -153,7 +153,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Starts the server on a thread of its own, and gives its handle once it listens. Several may run in one process.
+    /// Starts the server on a thread of its own, or on as many as `server.io_threads` says, and gives its handle once it
+    /// listens. Several may run in one process.
     ///
     /// The server goes on when every handle is dropped; what ends it is [`ServerHandle::stop`] or
     /// [`ServerHandle::drain`]. Given up before it is ready, this starts nothing. It can be awaited in any runtime. How
