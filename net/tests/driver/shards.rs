@@ -46,21 +46,6 @@ fn chat(text: &str) -> ClientPacket<'_> {
     ClientPacket::RoomChatRequest { request: RequestId(3), room: PLAZA, text: text.into() }
 }
 
-/// The number of the change in the room that a packet tells of.
-fn change(packet: &ServerPacket) -> Option<u64> {
-    if let ServerPacket::RoomUserListNotify { sequence, .. }
-    | ServerPacket::RoomNewUserNotify { sequence, .. }
-    | ServerPacket::RoomLeaveUserNotify { sequence, .. }
-    | ServerPacket::RoomChatNotify { sequence, .. } = packet
-    {
-        return Some(*sequence);
-    }
-    if let ServerPacket::RoomChatResponse { result, .. } | ServerPacket::RoomLeaveResponse { result, .. } = packet {
-        return Some(result.as_ref().unwrap().sequence);
-    }
-    None
-}
-
 /// What a client has heard of a room, checked as it comes: each change once, in its order.
 #[derive(Default)]
 struct Ear {
@@ -72,11 +57,11 @@ struct Ear {
 impl Ear {
     fn hear(&mut self, packets: Vec<ServerPacket>, whose: &str) {
         for packet in packets {
-            let Some(sequence) = change(&packet) else { continue };
-            if let ServerPacket::RoomUserListNotify { .. } = packet {
+            if let ServerPacket::RoomUserListNotify { sequence, .. } = packet {
                 self.last = Some(sequence);
                 continue;
             }
+            let Some(sequence) = sequence(&packet) else { continue };
             let expected = self.last.map(|last| last + 1);
             assert_eq!(Some(sequence), expected, "{whose} hears this after number {:?}: {packet:?}", self.last);
             self.last = Some(sequence);
@@ -86,6 +71,22 @@ impl Ear {
                 self.last = None;
             }
         }
+    }
+}
+
+/// The number of the change in a room that a packet tells of.
+fn sequence(packet: &ServerPacket) -> Option<u64> {
+    if let ServerPacket::RoomNewUserNotify { sequence, .. }
+    | ServerPacket::RoomLeaveUserNotify { sequence, .. }
+    | ServerPacket::RoomChatNotify { sequence, .. } = packet
+    {
+        Some(*sequence)
+    } else if let ServerPacket::RoomChatResponse { result, .. } | ServerPacket::RoomLeaveResponse { result, .. } =
+        packet
+    {
+        Some(result.as_ref().unwrap().sequence)
+    } else {
+        None
     }
 }
 
@@ -284,7 +285,7 @@ async fn talkers_rest_while_a_shard_has_more_to_do_than_it_may() {
         for member in &members {
             assert_eq!(member.unread(), 0);
             let mut last = None;
-            let chats: Vec<_> = member.read().iter().filter_map(change).collect();
+            let chats: Vec<_> = member.read().iter().filter_map(sequence).collect();
             for sequence in &chats {
                 assert!(last.is_none_or(|last| last + 1 == *sequence));
                 last = Some(*sequence);
