@@ -7,6 +7,7 @@ mod support;
 mod bad_input;
 mod bench;
 mod connections;
+mod io_threads;
 mod main_job;
 mod operation;
 mod redis_accounts;

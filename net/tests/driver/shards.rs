@@ -296,6 +296,38 @@ async fn talkers_rest_while_a_shard_has_more_to_do_than_it_may() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn shard_that_others_rest_for_is_woken_also_in_the_middle_of_their_round() {
+    LocalSet::new()
+        .run_until(async {
+            let world = World::start_sharded(2, 0);
+            let (mut talkers, mut others) = (Vec::new(), Vec::new());
+            for number in 0..80 {
+                // The next one goes to the other shard.
+                talkers.push(member(&world, &format!("m{number}")).await);
+                others.push(world.connect().await);
+            }
+            let listener = &others[0];
+            listener.say(&[ClientPacket::LoginRequest {
+                request: RequestId(1),
+                user: "listener".into(),
+                secret: Secret(b"secret"),
+            }]);
+            settle().await;
+            enter(listener);
+            settle().await;
+            listener.read();
+            // So many have their turn in one round that the other's mailbox is crammed before its end.
+            let text = "x".repeat(1_000);
+            let messages = [(); 20].map(|()| chat(&text));
+            talkers.iter().for_each(|talker| talker.say(&messages));
+            settle().await;
+            assert_eq!(talkers.iter().map(ClientEnd::unread).sum::<usize>(), 0);
+            assert_eq!(listener.read().len(), 80 * 20);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn node_breaks_down_with_a_shard_that_ends_before_it() {
     LocalSet::new()
         .run_until(async {

@@ -1,6 +1,7 @@
 //! A daemon in a process of its own.
 
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -122,6 +123,13 @@ impl Daemon {
             ended += usize::from(says(line, "session ended"));
             ended >= count
         });
+    }
+
+    /// What its threads are called.
+    pub(crate) fn thread_names(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("the process is there");
+        let name = |task: io::Result<fs::DirEntry>| fs::read_to_string(task.ok()?.path().join("comm")).ok();
+        tasks.filter_map(name).map(|name| name.trim_end().to_owned()).collect()
     }
 
     /// How many of its files are open.
