@@ -338,8 +338,11 @@ impl Parser {
     /// `arrives [at DAEMON] [as USER SECRET]`: connects, says hello and logs in.
     fn arrives(&self, client: &str, at: usize, line: &mut Line<'_>, number: u32) -> Parsed<Vec<Step>> {
         let daemon = operations::daemon_after(line, "at", &self.names)?;
-        let (user, secret) = if tokens::keyword(line, "as") {
-            (tokens::string(line, "a user name")?, tokens::string(line, "the user's secret")?)
+        let (user, name, secret) = if tokens::keyword(line, "as") {
+            let user_at = here(line);
+            let user = tokens::string(line, "a user name")?;
+            let name = user.parse::<UserName>().map_err(|_| Refusal::expected(user_at, tokens::USER_NAME))?;
+            (user, name, tokens::string(line, "the user's secret")?)
         } else {
             let user: Option<UserName> = client.parse().ok();
             let account = self.reader.setup.accounts.iter().find(|account| Some(account.user) == user);
@@ -347,12 +350,11 @@ impl Parser {
                 Refusal::wrong(at, format!("there is no account {client}"))
                     .with_help(format!("say as whom: `{client} {ARRIVES} as USER SECRET`"))
             })?;
-            (account.user.to_string(), account.secret.clone())
+            (account.user.to_string(), account.user, account.secret.clone())
         };
-        let name = user.parse::<UserName>().map_or_else(|_| user.clone(), |name| name.to_string());
         let packet = |packet: &str, fields| Some(Pattern { packet: packet.to_owned(), fields });
         let welcome = packet("Welcome", Vec::new());
-        let accepted = packet("LoginResponse", vec![("name".to_owned(), name)]);
+        let accepted = packet("LoginResponse", vec![("name".to_owned(), name.to_string())]);
         Ok(vec![
             client_step(number, client, Operation::Connect { daemon }, welcome),
             client_step(number, client, Operation::Hello { version: PROTOCOL_VERSION }, None),

@@ -177,6 +177,7 @@ fn what_makes_no_sense_is_refused() {
         ("together\n  a connect within 3s\n", (2, 13), "has one time"),
         ("account a x\ntogether\n  a arrives\n", (3, 3), "is several steps"),
         ("a arrives\n", (1, 1), "there is no account a"),
+        ("a arrives as \"al ice\" wonder\n", (1, 14), "expected a user name"),
         ("partition server bob\n", (1, 18), "bob is no daemon"),
         ("partition server server\n", (1, 18), "both hosts are the same"),
         ("a connect\n  -> Closing reason=Silent\n    -> closed\n", (3, 5), "nothing stands below an expectation"),

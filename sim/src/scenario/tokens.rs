@@ -100,10 +100,13 @@ pub(super) fn word<'s>(line: &mut Line<'s>, what: &str) -> Parsed<&'s str> {
     Ok(word)
 }
 
+/// What is wanted where a user's name is.
+pub(super) const USER_NAME: &str = "a user name: 1 to 32 of A-Z a-z 0-9 _ . -";
+
 /// A user's name, in lower case: it may begin with signs that no other word begins with.
 pub(super) fn user_name(line: &mut Line<'_>) -> Parsed<UserName> {
     let at = here(line);
-    let refused = || Refusal::expected(at, "a user name: 1 to 32 of A-Z a-z 0-9 _ . -");
+    let refused = || Refusal::expected(at, USER_NAME);
     let raw: Parsed<&str> = take_while(1.., is_word_character).parse_next(line);
     let name = raw.ok().and_then(|raw| raw.parse().ok()).ok_or_else(refused)?;
     spaces(line)?;
