@@ -16,8 +16,9 @@ use crate::transport::Stream;
 pub const SHARDS_MAX: usize = 64;
 
 /// A part of a node: some of its connections, and the mailbox in which others leave what they have for them. To be run
-/// beside [`Node::run`], in a place of the same kind, on the same thread or (made by [`Node::with_threads`]) another. It
-/// ends with the node, and the node breaks down if it ends before.
+/// beside [`Node::run`](crate::node::Node::run), in a place of the same kind, on the same thread or (made by
+/// [`Node::with_threads`](crate::node::Node::with_threads)) another. It ends with the node, and the node breaks down if it
+/// ends before.
 pub struct Shard<S, D = S> {
     parts: HubParts,
     arrivals: mpsc::UnboundedReceiver<(D, SocketAddr)>,
