@@ -324,3 +324,13 @@ fn extension_that_cannot_take_up_its_work_stays_disabled() {
     assert!(!is_enabled(&server));
     server.refuses(a, command(2, PUPPET, "count"), Code::ExtensionFailed);
 }
+
+#[test]
+fn driver_learns_who_is_logged_in_on_a_session() {
+    let mut server = Server::new();
+    let alice = server.user(0, "alice");
+    let guest = server.guest(1);
+    let user = server.engine().shared_user(alice).expect("alice is logged in");
+    assert_eq!((user.id, user.name.as_str()), (server.id_of(alice), "alice"));
+    assert_eq!(server.engine().shared_user(guest), None);
+}
