@@ -38,6 +38,15 @@ async fn member(world: &World, name: &str) -> ClientEnd {
     client
 }
 
+/// Members of the room, who come one after the other.
+async fn members(world: &World, names: &[&str]) -> Vec<ClientEnd> {
+    let mut members = Vec::with_capacity(names.len());
+    for name in names {
+        members.push(member(world, name).await);
+    }
+    members
+}
+
 fn enter(client: &ClientEnd) {
     client.say(&[ClientPacket::RoomEnterRequest { request: RequestId(2), room: PLAZA, password: None }]);
 }
@@ -159,10 +168,7 @@ async fn client_of_any_shard_reads_why_it_is_closed_after_all_that_came_before()
     with_seeds(async |seed| {
         let world = World::start_sharded(SHARDS, seed);
         let names = ["ada", "grace", "mary", "joan"];
-        let mut clients = Vec::new();
-        for name in names {
-            clients.push(member(&world, name).await);
-        }
+        let clients = members(&world, &names).await;
         for (name, client) in names.iter().zip(&clients) {
             clients[0].say(&[chat("before")]);
             world.handle.close_user(name.parse().unwrap()).await.unwrap();
@@ -237,10 +243,7 @@ async fn stopped_node_ends_with_all_its_shards() {
     with_seeds(async |seed| {
         let world = World::start_sharded(SHARDS, seed);
         let names = ["ada", "grace", "mary", "joan"];
-        let mut clients = Vec::new();
-        for name in names {
-            clients.push(member(&world, name).await);
-        }
+        let clients = members(&world, &names).await;
         world.handle.stop().await.unwrap();
         settle().await;
         for client in &clients {
@@ -262,10 +265,7 @@ async fn talkers_rest_while_a_shard_has_more_to_do_than_it_may() {
             return;
         }
         let world = World::start_sharded(SHARDS, seed);
-        let mut members = Vec::new();
-        for name in ["ada", "grace", "mary"] {
-            members.push(member(&world, name).await);
-        }
+        let members = members(&world, &["ada", "grace", "mary"]).await;
         members.iter().for_each(|member| drop(member.read()));
         let text = "x".repeat(1_000);
         let message = [chat(&text)];
