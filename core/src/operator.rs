@@ -67,6 +67,14 @@ impl Engine {
         self.sessions.online(session).ok().map(|online| Arc::clone(&online.user))
     }
 
+    /// The sessions that are in the same room as that one, without it; none if it is in no room.
+    pub fn room_mates(&self, session: SessionId) -> impl Iterator<Item = SessionId> {
+        let number = self.sessions.online(session).ok().and_then(|online| online.room);
+        let room = number.and_then(|number| self.lobby.room(number));
+        let members = room.map_or(&[][..], |room| room.members());
+        members.iter().map(|member| member.session).filter(move |mate| *mate != session)
+    }
+
     pub(crate) fn notify_user(&mut self, ask: AskId, user: UserName, notice: Notice<'_>, actions: &mut Actions) {
         let result = self.notice(notice, None, actions).and_then(|packet| {
             if !self.users.is_online(user) {

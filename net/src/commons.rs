@@ -15,7 +15,7 @@ use crate::extension::figures::ExtensionFigures;
 use crate::extension::middleware::Chain;
 use crate::parcel::{Outgoing, Parcel};
 use crate::relay::{Packs, Relay};
-use crate::sync::{AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 
 /// The thread that accepts, and sees to what is no connection's affair.
 pub(crate) const HOME: usize = 0;
@@ -25,6 +25,8 @@ pub(crate) struct Commons {
     relay: Relay<Helm>,
     /// The connections of each thread, with those that are on their way to it.
     connections: Vec<AtomicUsize>,
+    /// What each thread has named and may name again: sessions that have ended elsewhere.
+    vacated: Vec<Mutex<Vec<SessionId>>>,
     started_at: tokio::time::Instant,
     /// Who waits for the end of the last connection.
     finish: Mutex<Option<Waker>>,
@@ -75,6 +77,7 @@ impl Commons {
         Self {
             relay: Relay::new(helm, threads),
             connections: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
+            vacated: (0..threads).map(|_| Mutex::default()).collect(),
             started_at: tokio::time::Instant::now(),
             finish: Mutex::new(None),
         }
@@ -99,6 +102,11 @@ impl Commons {
         self.connections[thread].load(Ordering::Acquire)
     }
 
+    /// Whether a thread can take one more for the sake of a room: no thread is to have more than a quarter above its share.
+    pub(crate) fn has_space(&self, thread: usize) -> bool {
+        (self.connections_of(thread) + 1) * self.threads() * 4 <= self.connections() * 5
+    }
+
     /// How many there are on all threads.
     pub(crate) fn connections(&self) -> usize {
         (0..self.threads()).map(|thread| self.connections_of(thread)).sum()
@@ -112,6 +120,21 @@ impl Commons {
     /// One has gone from a thread.
     pub(crate) fn remove_connection(&self, thread: usize) {
         self.connections[thread].fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// The slot of a session that has ended away from the thread that has named it is free again.
+    pub(crate) fn vacate(&self, namer: usize, session: SessionId) {
+        self.lock_vacated(namer).push(session);
+    }
+
+    /// Takes what that thread may name again.
+    pub(crate) fn take_vacated(&self, namer: usize) -> Vec<SessionId> {
+        std::mem::take(&mut self.lock_vacated(namer))
+    }
+
+    fn lock_vacated(&self, namer: usize) -> MutexGuard<'_, Vec<SessionId>> {
+        // No panic can come while it is locked.
+        self.vacated[namer].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn started_at(&self) -> tokio::time::Instant {
@@ -136,72 +159,5 @@ impl Commons {
         if let Some(finish) = finish {
             finish.wake();
         }
-    }
-}
-
-/// Which sessions belong to which thread: its number is in the last bits of their slots. Threads are counted up to a
-/// power of two for that, so that it costs a mask and a shift, and with one thread nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) thread: usize,
-    bits: u32,
-}
-
-impl Place {
-    pub(crate) fn new(thread: usize, threads: usize) -> Self {
-        Self { thread, bits: threads.next_power_of_two().trailing_zeros() }
-    }
-
-    /// Whether there is no other thread.
-    #[inline]
-    pub(crate) fn is_alone(self) -> bool {
-        self.bits == 0
-    }
-
-    /// The thread of that session.
-    #[inline]
-    pub(crate) fn thread_of(self, session: SessionId) -> usize {
-        self.thread_of_slot(session.index)
-    }
-
-    /// The thread of what is called so.
-    #[inline]
-    pub(crate) fn thread_of_slot(self, index: u32) -> usize {
-        (index & ((1 << self.bits) - 1)) as usize
-    }
-
-    /// Which of its thread's slots that is.
-    #[inline]
-    pub(crate) fn slot(self, index: u32) -> usize {
-        (index >> self.bits) as usize
-    }
-
-    /// What that slot of this thread is called.
-    pub(crate) fn index(self, slot: u32) -> Option<u32> {
-        let index = slot.checked_mul(1 << self.bits)?;
-        Some(index | u32::try_from(self.thread).ok()?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slots_of_all_threads_are_different_and_lead_back() {
-        for threads in 1..=9 {
-            let mut seen = std::collections::BTreeSet::new();
-            for thread in 0..threads {
-                let place = Place::new(thread, threads);
-                for slot in 0..20 {
-                    let index = place.index(slot).expect("there are enough");
-                    assert!(seen.insert(index));
-                    let session = SessionId { index, generation: 0 };
-                    assert_eq!((place.thread_of(session), place.slot(index)), (thread, slot as usize));
-                }
-            }
-        }
-        let last = Place::new(0, 1).index(u32::MAX);
-        assert_eq!((last, Place::new(0, 2).index(1 << 31)), (Some(u32::MAX), None));
     }
 }

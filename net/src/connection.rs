@@ -11,9 +11,9 @@ use lobbyd_core::packet::{CloseReason, User};
 use lobbyd_core::time::Instant;
 use tokio::time::Sleep;
 
-use crate::commons::Place;
 use crate::errands::bell::Knock;
 use crate::outbox::Outbox;
+use crate::place::Place;
 
 /// One transport stream and what is on its way in and out. There may be very many, nearly all of them idle: what is rare
 /// is kept elsewhere or behind a pointer, and the build holds its size.
@@ -114,6 +114,33 @@ impl<S> Connection<S> {
     pub(crate) fn wake(&self) {
         self.knock.wake_by_ref();
     }
+
+    /// The same with another stream, and the one that it had.
+    pub(crate) fn exchange<T>(self, stream: T) -> (Connection<T>, S) {
+        let connection = Connection {
+            session: self.session,
+            stream,
+            peer: self.peer,
+            phase: self.phase,
+            inbox: self.inbox,
+            inbox_is_ready: self.inbox_is_ready,
+            outbox: self.outbox,
+            is_dirty: self.is_dirty,
+            is_blocked: self.is_blocked,
+            is_overflowed: self.is_overflowed,
+            knock: self.knock,
+            end: self.end,
+            connected_at: self.connected_at,
+            user: self.user,
+            packets_in: self.packets_in,
+            packets_out: self.packets_out,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            heard_at: self.heard_at,
+            heartbeat_latency_us: self.heartbeat_latency_us,
+        };
+        (connection, self.stream)
+    }
 }
 
 /// The connections of a thread, each in a slot that gives its session its name.
@@ -122,6 +149,8 @@ pub(crate) struct Connections<S> {
     slots: Vec<Slot<S>>,
     /// What the slots that are free again are called.
     free: Vec<u32>,
+    /// Those that have come over from other threads, by the thread that has named them and its slot; none at its own place.
+    guests: Vec<Vec<Option<Box<Connection<S>>>>>,
     slots_max: u32,
     count: usize,
 }
@@ -132,9 +161,10 @@ struct Slot<S> {
 }
 
 impl<S> Connections<S> {
-    /// None yet, for at most so many.
-    pub(crate) fn new(place: Place, slots_max: u32) -> Self {
-        Self { place, slots: Vec::new(), free: Vec::new(), slots_max, count: 0 }
+    /// None yet, and at most so many slots, those of connections that have gone to other threads included.
+    pub(crate) fn new(place: Place, threads: usize, slots_max: u32) -> Self {
+        let guests = (0..threads).map(|_| Vec::new()).collect();
+        Self { place, slots: Vec::new(), free: Vec::new(), guests, slots_max, count: 0 }
     }
 
     /// A name that no connection has or had, and the slot for it; none when every slot is taken.
@@ -148,40 +178,81 @@ impl<S> Connections<S> {
         Some(SessionId { index, generation: 0 })
     }
 
-    /// Fills a reserved slot.
+    /// Fills a reserved slot, or takes in what has come over from another thread.
     pub(crate) fn insert(&mut self, connection: Connection<S>) {
-        let slot = &mut self.slots[self.place.slot(connection.session.index)];
-        assert!(slot.connection.is_none(), "a reserved slot is empty");
-        slot.connection = Some(connection);
+        let index = connection.session.index;
+        let slot = self.place.slot(index);
+        if self.place.has_named(index) {
+            let slot = &mut self.slots[slot];
+            assert!(slot.connection.is_none(), "a reserved slot is empty");
+            slot.connection = Some(connection);
+        } else {
+            let guests = &mut self.guests[self.place.namer_of(index)];
+            if guests.len() <= slot {
+                guests.resize_with(slot + 1, || None);
+            }
+            let before = guests[slot].replace(Box::new(connection));
+            assert!(before.is_none(), "a slot is used again when nobody has it");
+        }
         self.count += 1;
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, session: SessionId) -> Option<&mut Connection<S>> {
-        let slot = self.slots.get_mut(self.place.slot(session.index))?;
-        slot.connection.as_mut().filter(|connection| connection.session == session)
+        let slot = self.place.slot(session.index);
+        let connection = if self.place.has_named(session.index) {
+            self.slots.get_mut(slot)?.connection.as_mut()
+        } else {
+            self.guests[self.place.namer_of(session.index)].get_mut(slot)?.as_deref_mut()
+        };
+        connection.filter(|connection| connection.session == session)
     }
 
-    /// The connections in that slot and later ones, of this thread.
+    fn get(&self, namer: usize, slot: usize) -> Option<&Connection<S>> {
+        if namer == self.place.thread {
+            self.slots.get(slot)?.connection.as_ref()
+        } else {
+            self.guests[namer].get(slot)?.as_deref()
+        }
+    }
+
+    /// The connections in the slot of that name and later ones, of this thread, in the order of their names.
     pub(crate) fn at_or_behind(&self, index: u32) -> impl Iterator<Item = &Connection<S>> {
-        let slots = self.slots.get(self.place.slot(index)..).unwrap_or_default();
-        slots.iter().filter_map(|slot| slot.connection.as_ref())
+        let longest = self.guests.iter().map(Vec::len).fold(self.slots.len(), usize::max);
+        let in_slot = move |slot| (0..self.guests.len()).filter_map(move |namer| self.get(namer, slot));
+        let connections = (self.place.slot(index)..longest).flat_map(in_slot);
+        connections.filter(move |connection| connection.session.index >= index)
     }
 
-    /// Every connection, in the order of its slot.
+    /// Every connection, in the order of its slot, and those of other threads behind its own.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection<S>> {
-        self.slots.iter_mut().filter_map(|slot| slot.connection.as_mut())
+        let own = self.slots.iter_mut().filter_map(|slot| slot.connection.as_mut());
+        own.chain(self.guests.iter_mut().flatten().filter_map(|guest| guest.as_deref_mut()))
     }
 
-    pub(crate) fn remove(&mut self, session: SessionId) -> Option<Connection<S>> {
-        let slot = self.slots.get_mut(self.place.slot(session.index))?;
-        let connection = slot.connection.take_if(|connection| connection.session == session)?;
+    /// Gives a connection away. Its session goes on elsewhere, and keeps its slot.
+    pub(crate) fn take(&mut self, session: SessionId) -> Option<Connection<S>> {
+        let slot = self.place.slot(session.index);
+        let is_it = |connection: &Connection<S>| connection.session == session;
+        let connection = if self.place.has_named(session.index) {
+            self.slots.get_mut(slot)?.connection.take_if(|connection| is_it(connection))?
+        } else {
+            let guests = &mut self.guests[self.place.namer_of(session.index)];
+            *guests.get_mut(slot)?.take_if(|connection| is_it(connection))?
+        };
         self.count -= 1;
+        Some(connection)
+    }
+
+    /// A session has ended whose slot is of this thread: the slot is free again.
+    pub(crate) fn vacate(&mut self, session: SessionId) {
+        let slot = &mut self.slots[self.place.slot(session.index)];
+        assert!(slot.connection.is_none() && slot.generation == session.generation, "nobody else has it");
         // A slot whose generations are used up is never used again.
         if let Some(next) = slot.generation.checked_add(1) {
             slot.generation = next;
             self.free.push(session.index);
         }
-        Some(connection)
     }
 
     /// How many there may be at most.
@@ -214,18 +285,39 @@ mod tests {
 
     #[test]
     fn reused_slot_has_a_new_generation_and_the_old_name_finds_nothing() {
-        let mut connections = Connections::new(Place::new(0, 1), 1);
+        let mut connections = Connections::new(Place::new(0, 1), 1, 1);
         let first = connections.reserve().expect("a free slot");
         connections.insert(connection(first));
         assert_eq!(connections.reserve(), None, "every slot is taken");
-        assert!(connections.remove(first).is_some());
+        assert!(connections.take(first).is_some());
         assert!(connections.is_empty());
+        assert_eq!(connections.reserve(), None, "its session may go on elsewhere");
+        connections.vacate(first);
 
         let second = connections.reserve().expect("the slot is free again");
         connections.insert(connection(second));
         assert_eq!((second.index, second.generation), (first.index, first.generation + 1));
         assert!(connections.get_mut(first).is_none());
-        assert!(connections.remove(first).is_none());
+        assert!(connections.take(first).is_none());
         assert!(connections.get_mut(second).is_some());
+    }
+
+    #[test]
+    fn guests_are_found_by_the_names_that_they_came_with() {
+        let mut connections = Connections::new(Place::new(1, 3), 3, 9);
+        let own = connections.reserve().expect("a free slot");
+        let guests = [4, 2, 0].map(|index| SessionId { index, generation: 7 });
+        [own, guests[0], guests[1], guests[2]].into_iter().for_each(|session| connections.insert(connection(session)));
+        let told = |connections: &Connections<()>, from| {
+            connections.at_or_behind(from).map(|connection| connection.session.index).collect::<Vec<_>>()
+        };
+        assert_eq!((own.index, connections.count()), (1, 4));
+        assert_eq!((told(&connections, 0), told(&connections, 2)), (vec![0, 1, 2, 4], vec![2, 4]));
+        assert_eq!(connections.iter_mut().count(), 4);
+        let earlier = SessionId { generation: 6, ..guests[0] };
+        assert!(connections.get_mut(earlier).is_none() && connections.take(earlier).is_none());
+        assert!(connections.get_mut(guests[0]).is_some_and(|guest| guest.session == guests[0]));
+        assert!(connections.take(guests[0]).is_some() && connections.take(guests[0]).is_none());
+        assert_eq!(told(&connections, 0), [0, 1, 2]);
     }
 }

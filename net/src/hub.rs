@@ -27,12 +27,14 @@ pub(crate) use self::home::{Door, Home};
 use self::scheduling::Scheduled;
 pub(crate) use self::scheduling::Work;
 pub(crate) use self::standing::Question;
-use crate::commons::{Commons, Helm, Place};
+use crate::commons::{Commons, Helm};
 use crate::connection::{Connection, Connections, Phase};
+use crate::corridor::Corridor;
 use crate::errands::{ErrandId, Errands};
 use crate::frame::HEADER_BYTES;
 use crate::lanes::LaneReport;
 use crate::parcel::Parcel;
+use crate::place::Place;
 use crate::pool::BufferPool;
 use crate::relay::Waits;
 use crate::report::Traffic;
@@ -83,6 +85,8 @@ pub(crate) struct Hub<S> {
     mail: Vec<Parcel>,
     /// The tasks of other threads that have got mail and are to be woken when everybody who was ready has had a turn.
     sleepers: Vec<Waker>,
+    /// Present with several threads.
+    corridor: Option<Corridor<S>>,
     this: Weak<RefCell<Self>>,
     flusher: Option<Waker>,
     housekeeper: Option<Waker>,
@@ -94,6 +98,7 @@ pub(crate) struct Hub<S> {
     waits: Waits,
     parcels: u64,
     appends: u64,
+    moved_here: u64,
 }
 
 /// What a hub is made of, on whichever thread.
@@ -108,19 +113,19 @@ pub(crate) struct HubParts {
 }
 
 impl<S: Stream> Hub<S> {
-    pub(crate) fn new(parts: HubParts, home: Option<Home<S>>) -> Rc<RefCell<Self>> {
+    pub(crate) fn new(parts: HubParts, home: Option<Home<S>>, corridor: Option<Corridor<S>>) -> Rc<RefCell<Self>> {
         let HubParts { commons, place, room_key, sessions_max, outbox_bytes_max, frame_bytes_max } = parts;
-        let threads = u32::try_from(commons.threads()).unwrap_or(u32::MAX);
-        // A connection goes to the thread with the fewest, so that none needs more than its share.
-        let slots_max = sessions_max.saturating_add(SPARE_SLOTS).div_ceil(threads);
+        let threads = commons.threads();
+        // Whatever a thread has named may be on another one, so that each can name them all.
+        let slots_max = sessions_max.saturating_add(SPARE_SLOTS);
         Rc::new_cyclic(|this| {
             RefCell::new(Self {
                 commons: Rc::new(commons),
                 place,
                 home: home.map(Box::new),
-                connections: Connections::new(place, slots_max),
+                connections: Connections::new(place, threads, slots_max),
                 closing: 0,
-                closing_max: (LINGERING_MAX / threads as usize).max(1),
+                closing_max: (LINGERING_MAX / threads).max(1),
                 visits: Visits::default(),
                 pings: BTreeMap::new(),
                 system: SystemLane::new(),
@@ -134,6 +139,7 @@ impl<S: Stream> Hub<S> {
                 sealer: Sealer::new(room_key, place.thread),
                 mail: Vec::new(),
                 sleepers: Vec::new(),
+                corridor,
                 this: this.clone(),
                 flusher: None,
                 housekeeper: None,
@@ -145,6 +151,7 @@ impl<S: Stream> Hub<S> {
                 waits: Waits::default(),
                 parcels: 0,
                 appends: 0,
+                moved_here: 0,
             })
         })
     }
@@ -299,11 +306,17 @@ impl<S: Stream> Hub<S> {
 
     /// Takes up an accepted stream, which is visited from now on. None if every slot is taken.
     fn connect(&mut self, helm: &mut Helm, stream: S, peer: SocketAddr) -> Option<SessionId> {
+        if !self.place.is_alone() {
+            let vacated = self.commons.take_vacated(self.place.thread);
+            vacated.into_iter().for_each(|session| self.connections.vacate(session));
+        }
         let Some(session) = self.connections.reserve() else {
             self.turn_away();
             return None;
         };
         self.traffic.accepted += 1;
+        // Whoever had the slot before may have been elsewhere.
+        helm.outgoing.settle(session, self.place.thread);
         let connection = Connection::new(session, self.visits.knock(session), stream, peer, helm.now);
         connection.wake();
         self.connections.insert(connection);
@@ -368,6 +381,7 @@ mod carrying;
 mod closing;
 mod handing;
 mod home;
+mod moving;
 mod reading;
 mod scheduling;
 mod standing;

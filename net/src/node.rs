@@ -22,12 +22,14 @@ use tokio::task::JoinSet;
 
 use crate::ask::{Ask, AskError, AskReply, CallError, CallReply, Look, Message};
 use crate::buffers::{Buffers, LentBuffer};
-use crate::commons::{Commons, HOME, Place};
+use crate::commons::{Commons, HOME};
+use crate::corridor::corridor;
 use crate::errands::Errands;
 use crate::extension::{Assembled, Extensions};
 use crate::hub::{Home, Hub, HubParts, Work};
 use crate::lanes::Lane;
 use crate::login::Logins;
+use crate::place::Place;
 use crate::report::Report;
 use crate::shard::GiveUp;
 pub use crate::shard::{SHARDS_MAX, Shard};
@@ -80,15 +82,22 @@ pub(crate) enum Command {
     Report { reply: oneshot::Sender<Report> },
     Ask { ask: Ask, reply: AskReply },
     Stats { reply: oneshot::Sender<Stats> },
-    Connections { from: u32, limit: usize, reply: oneshot::Sender<ConnectionPage> },
+    Connections { from: PageStart, limit: usize, reply: oneshot::Sender<ConnectionPage> },
     Schedule { lane: Lane, work: Work },
     Look(Look),
     CallService { service: CommandName, request: Data, reply: CallReply },
     EnableMiddleware { name: String, reply: oneshot::Sender<u32> },
 }
 
-/// Some connections, and the slot at which the next ones begin.
-pub(crate) type ConnectionPage = (Vec<ConnectionStats>, Option<u32>);
+/// Some connections, and where the next ones begin.
+pub(crate) type ConnectionPage = (Vec<ConnectionStats>, Option<PageStart>);
+
+/// Where connections are told of next: on which thread, and at which slot.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PageStart {
+    pub(crate) thread: usize,
+    pub(crate) index: u32,
+}
 
 /// Why a scheduled future gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -163,10 +172,13 @@ impl<S: Stream> Node<S> {
             outbox_bytes_max,
             frame_bytes_max,
         };
-        let (doors, others) = (1..shards).map(|shard| Shard::new(hub_parts(shard), detach, attach)).unzip();
+        let mut ends = corridor(shards).into_iter();
+        let own_end = ends.next().filter(|_| shards > 1).map(|end| end.open(detach, attach));
+        let others = (1..shards).zip(ends);
+        let (doors, others) = others.map(|(shard, end)| Shard::new(hub_parts(shard), end, detach, attach)).unzip();
         let logins = Logins::new(accounts, presence.clone(), login_timeout);
         let home = Home::new(services, logins, buffers.clone(), doors);
-        let hub = Hub::new(hub_parts(HOME), Some(home));
+        let hub = Hub::new(hub_parts(HOME), Some(home), own_end);
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         (Self { hub, presence, commands }, others, NodeHandle { commands: sender, buffers })
     }
@@ -267,21 +279,24 @@ impl NodeHandle {
         stats.await.map_err(|_| Stopped)
     }
 
-    /// Every connection. It is asked in pieces, between which packets pass: one that comes or goes meanwhile may or may
-    /// not be in it.
+    /// Every connection, in the order of their sessions. It is asked in pieces, between which packets pass: one that comes,
+    /// goes or moves to another I/O thread meanwhile may or may not be in it.
     ///
     /// # Errors
     /// When the node has stopped.
     pub async fn connection_stats(&self) -> Result<Vec<ConnectionStats>, Stopped> {
         let mut connections = Vec::new();
-        let mut from = Some(0);
-        while let Some(slot) = from {
+        let mut from = Some(PageStart::default());
+        while let Some(start) = from {
             let (reply, page) = oneshot::channel();
-            self.command(Command::Connections { from: slot, limit: PAGE_CONNECTIONS, reply }).await?;
+            self.command(Command::Connections { from: start, limit: PAGE_CONNECTIONS, reply }).await?;
             let (page, next) = page.await.map_err(|_| Stopped)?;
             connections.extend(page);
             from = next;
         }
+        connections.sort_by_key(|connection| connection.session);
+        // One that has moved is known twice perhaps.
+        connections.dedup_by_key(|connection| connection.session);
         Ok(connections)
     }
 

@@ -60,6 +60,11 @@ impl Outbox {
         fits
     }
 
+    /// What waits.
+    pub(crate) fn unsent(&self) -> &[u8] {
+        &self.buffer[self.written..]
+    }
+
     /// Writes as much as the transport takes.
     pub(crate) fn flush(&mut self, stream: &mut impl Stream, pool: &mut BufferPool) -> io::Result<Flushed> {
         while self.written < self.buffer.len() {

@@ -14,6 +14,7 @@ use lobbyd_core::name::UserName;
 use lobbyd_core::packet::{CloseReason, Code, User};
 use lobbyd_core::time::Instant;
 
+use crate::place::Places;
 use crate::stores::SecretBytes;
 
 /// What one thread is told by another: in the order in which the engine decided it.
@@ -63,6 +64,8 @@ pub(crate) enum Notice {
     Close { session: SessionId, reason: CloseReason },
     /// This user has logged in.
     Online { session: SessionId, user: Option<Arc<User>> },
+    /// It has come over from another thread, and waits in the corridor (`corridor.rs`).
+    Arrived { session: SessionId },
 }
 
 /// What only the home of a node sees to.
@@ -151,13 +154,27 @@ pub(crate) struct Outgoing {
     parcels: Vec<Parcel>,
     /// A bit for each that has something in it.
     filled: u64,
+    /// Which of them is for whom.
+    places: Places,
 }
 
 impl Outgoing {
     /// For so many threads, at most 64.
     pub(crate) fn new(threads: usize) -> Self {
         assert!(threads <= u64::BITS as usize, "a word has a bit for each thread");
-        Self { parcels: (0..threads).map(|_| Parcel::default()).collect(), filled: 0 }
+        let parcels = (0..threads).map(|_| Parcel::default()).collect();
+        Self { parcels, filled: 0, places: Places::new(threads) }
+    }
+
+    /// The thread on which that session's connection is, or the last one on which it was.
+    #[inline]
+    pub(crate) fn thread_of(&self, session: SessionId) -> usize {
+        self.places.thread_of(session)
+    }
+
+    /// It is on that thread from now on.
+    pub(crate) fn settle(&mut self, session: SessionId, thread: usize) {
+        self.places.settle(session, thread);
     }
 
     /// Whether there is nobody to send any to.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::corridor::CorridorEnd;
 use crate::hub::{Door, Hub, HubParts, Question};
 use crate::tasks;
 use crate::transport::Stream;
@@ -23,6 +24,8 @@ pub struct Shard<S, D = S> {
     parts: HubParts,
     arrivals: mpsc::UnboundedReceiver<(D, SocketAddr)>,
     questions: mpsc::UnboundedReceiver<Question>,
+    corridor: CorridorEnd<D>,
+    detach: fn(S) -> io::Result<D>,
     attach: fn(D) -> io::Result<S>,
 }
 
@@ -30,6 +33,7 @@ impl<S: Stream, D: 'static> Shard<S, D> {
     /// The shard, and the way to it.
     pub(crate) fn new(
         parts: HubParts,
+        corridor: CorridorEnd<D>,
         detach: fn(S) -> io::Result<D>,
         attach: fn(D) -> io::Result<S>,
     ) -> (Door<S>, Self) {
@@ -40,13 +44,13 @@ impl<S: Stream, D: 'static> Shard<S, D> {
             let _ = arriving.send((detach(stream)?, peer));
             Ok(())
         });
-        (Door { hand_over, questions: asking }, Self { parts, arrivals, questions, attach })
+        (Door { hand_over, questions: asking }, Self { parts, arrivals, questions, corridor, detach, attach })
     }
 
     /// Serves the connections that the node gives it, until the node has ended. What is said there about panics holds here.
     pub async fn run(self) {
-        let Self { parts, arrivals, mut questions, attach } = self;
-        let hub = Hub::new(parts, None);
+        let Self { parts, arrivals, mut questions, corridor, detach, attach } = self;
+        let hub = Hub::new(parts, None, Some(corridor.open(detach, attach)));
         let _end = GiveUp(hub.clone());
         let mut running = JoinSet::new();
         tasks::run(&mut running, &hub);

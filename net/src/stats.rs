@@ -63,6 +63,8 @@ pub struct IoThreadStats {
     pub parcels: u64,
     /// What the parcels have put into its outboxes: packets, one for each recipient.
     pub appends: u64,
+    /// Connections that have come over from another thread, because most of their room is here.
+    pub moved_here: u64,
 }
 
 /// One handler of custom commands.

@@ -17,7 +17,7 @@ use crate::ask::{Ask, AskReply, CallReply, Look};
 use crate::errands::{ErrandId, ErrandList, Errands};
 use crate::hub::Work;
 use crate::lanes::{Lane, LaneReport};
-use crate::node::ConnectionPage;
+use crate::node::{ConnectionPage, PageStart};
 use crate::report::Report;
 use crate::stats::Stats;
 
@@ -34,7 +34,7 @@ pub(crate) enum SystemWork<S> {
     /// The operator asks for everything that is counted.
     Stats { reply: oneshot::Sender<Stats> },
     /// The operator asks for some of the connections.
-    Connections { from: u32, limit: usize, reply: oneshot::Sender<ConnectionPage> },
+    Connections { from: PageStart, limit: usize, reply: oneshot::Sender<ConnectionPage> },
     /// A handle has a future to be run.
     Schedule { lane: Lane, work: Work },
     /// A handle asks the engine for something.

@@ -88,13 +88,14 @@ impl<S: Stream> Hub<S> {
 
     /// Does something to a connection, on whichever thread it is.
     fn notify(&mut self, outgoing: &mut Outgoing, session: SessionId, notice: Notice) {
-        let thread = self.place.thread_of(session);
+        let thread = outgoing.thread_of(session);
         if thread == self.place.thread { self.obey(notice) } else { outgoing.to(thread).put_notice(notice) }
     }
 
     /// Does something to a connection of its own.
     pub(super) fn obey(&mut self, notice: Notice) {
         match notice {
+            Notice::Arrived { session } => self.take_in(session),
             Notice::Close { session, reason } => self.set_phase(session, Phase::Closing(reason)),
             Notice::Online { session, user } => {
                 if let Some(connection) = self.connections.get_mut(session) {

@@ -127,7 +127,7 @@ impl<S: Stream> Hub<S> {
 
     /// Lets go of a connection whose session is over, and says so in the log.
     pub(super) fn remove(&mut self, session: SessionId) {
-        let Some(mut connection) = self.connections.remove(session) else {
+        let Some(mut connection) = self.connections.take(session) else {
             return;
         };
         self.closing -= 1;
@@ -136,8 +136,13 @@ impl<S: Stream> Hub<S> {
         if connection.inbox.capacity() > 0 {
             self.pool.take_back(mem::take(&mut connection.inbox));
         }
-        let Connection { peer, user, phase, connected_at, packets_in, bytes_in, bytes_out, .. } = connection;
-        let (Phase::Closing(reason) | Phase::Broken(reason)) = phase else {
+        self.say_ended(&connection);
+    }
+
+    /// A connection of this thread has gone, and with it its name: says so in the log and to whoever counts.
+    pub(super) fn say_ended<T>(&mut self, connection: &Connection<T>) {
+        let Connection { session, peer, user, phase, connected_at, packets_in, bytes_in, bytes_out, .. } = connection;
+        let (Phase::Closing(reason) | Phase::Broken(reason)) = *phase else {
             unreachable!("an open connection is not let go");
         };
         self.tally.closed(reason);
@@ -146,12 +151,17 @@ impl<S: Stream> Hub<S> {
             %peer,
             user = user.as_ref().map(|user| tracing::field::display(user.name)),
             reason = %reason,
-            seconds = self.commons.now().saturating_since(connected_at).as_secs(),
+            seconds = self.commons.now().saturating_since(*connected_at).as_secs(),
             packets_in,
             bytes_in,
             bytes_out,
             "session ended"
         );
+        if self.place.has_named(session.index) {
+            self.connections.vacate(*session);
+        } else {
+            self.commons.vacate(self.place.namer_of(session.index), *session);
+        }
         self.commons.remove_connection(self.place.thread);
         if self.connections.is_empty() {
             self.commons.call_finish();

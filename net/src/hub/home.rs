@@ -128,11 +128,11 @@ impl<S: Stream> Hub<S> {
     pub(super) fn admit(&mut self, helm: &mut Helm, stream: S, peer: SocketAddr) {
         let home = at_home(&mut self.home);
         let thread = self.commons.least_busy();
-        if thread == HOME {
+        if self.commons.connections() >= self.connections.slots_max() {
+            self.traffic.turned_away += 1;
+        } else if thread == HOME {
             self.commons.add_connection(HOME);
             self.connect(helm, stream, peer);
-        } else if self.commons.connections_of(thread) >= self.connections.slots_max() {
-            self.traffic.turned_away += 1;
         } else if let Err(error) = (home.doors[thread - 1].hand_over)(stream, peer) {
             warn!(%peer, %error, "a connection could not be handed to its I/O thread, and is dropped");
         } else {

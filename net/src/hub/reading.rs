@@ -100,7 +100,8 @@ impl<S: Stream> Hub<S> {
         let mut scratch = mem::take(&mut self.scratch);
         let mut rest = &scratch[..filled];
         let (mut frames, mut is_ready, mut held_secret) = (0, false, false);
-        while self.is_open(session) {
+        let mut better_thread = None;
+        while better_thread.is_none() && self.is_open(session) {
             match next_frame(rest, self.frame_bytes_max) {
                 Ok(None) => break,
                 Ok(Some(_)) if frames == frames_max => {
@@ -120,9 +121,13 @@ impl<S: Stream> Hub<S> {
                                 note_client(session, client);
                             }
                             held_secret |= packet.holds_secret();
+                            let enters = matches!(packet, ClientPacket::RoomEnterRequest { .. });
                             let packet = self.sealer.seal(packet);
                             self.step_packet(helm, session, packet);
                             self.sealer.wipe();
+                            if enters && !self.place.is_alone() {
+                                better_thread = self.better_thread(helm, session);
+                            }
                         }
                         Err(fault) => self.refuse_bytes(helm, session, fault),
                     }
@@ -134,6 +139,8 @@ impl<S: Stream> Hub<S> {
                 }
             }
         }
+        // What follows is handled there, also if nothing more comes.
+        is_ready |= better_thread.is_some() && !matches!(next_frame(rest, self.frame_bytes_max), Ok(None));
         self.traffic.packets_in += u64::from(frames);
         self.user_lane.handled += u64::from(frames);
         self.tally.batch(frames);
@@ -158,6 +165,9 @@ impl<S: Stream> Hub<S> {
             scratch[..filled].zeroize();
         }
         self.scratch = scratch;
+        if let Some(thread) = better_thread {
+            self.move_to(helm, session, thread);
+        }
         frames
     }
 

@@ -10,7 +10,7 @@ use super::{Door, Hub};
 use crate::commons::Helm;
 use crate::connection::{Connection, Phase};
 use crate::lanes::{LaneReport, LanesReport};
-use crate::node::ConnectionPage;
+use crate::node::{ConnectionPage, PageStart};
 use crate::pool::PoolReport;
 use crate::report::{Report, Traffic};
 use crate::stats::{ConnectionStats, IoThreadStats, SessionStats, Stats};
@@ -22,7 +22,7 @@ pub(crate) enum Question {
     /// How it stands.
     Figures { reply: oneshot::Sender<Figures> },
     /// Some of its connections.
-    Connections { from: u32, limit: usize, reply: oneshot::Sender<ConnectionPage> },
+    Connections { from: PageStart, limit: usize, reply: oneshot::Sender<ConnectionPage> },
 }
 
 /// How one thread stands.
@@ -62,12 +62,11 @@ impl<S: Stream> Hub<S> {
     pub(super) fn tell_connections(
         &mut self,
         helm: &Helm,
-        from: u32,
+        from: PageStart,
         limit: usize,
         reply: oneshot::Sender<ConnectionPage>,
     ) {
-        let thread = self.place.thread_of_slot(from);
-        let door = self.home.as_ref().and_then(|home| home.doors.get(thread.checked_sub(1)?));
+        let door = self.home.as_ref().and_then(|home| home.doors.get(from.thread.checked_sub(1)?));
         if let Some(door) = door {
             // A thread that does not run any more says nothing.
             let _ = door.questions.send(Question::Connections { from, limit, reply });
@@ -129,21 +128,23 @@ impl<S: Stream> Hub<S> {
                 engine_waited: self.waits.total,
                 parcels: self.parcels,
                 appends: self.appends,
+                moved_here: self.moved_here,
             },
         }
     }
 
-    /// Up to `limit` connections, those of `from` and later slots, and the slot at which the next ones begin: perhaps of
-    /// the next thread.
-    fn connection_page(&self, engine: &Engine, from: u32, limit: usize) -> ConnectionPage {
+    /// Up to `limit` connections, those of `from` and later slots, and where the next ones begin: perhaps on the next
+    /// thread.
+    fn connection_page(&self, engine: &Engine, from: PageStart, limit: usize) -> ConnectionPage {
         let now = self.commons.now();
-        let mut connections = self.connections.at_or_behind(from);
+        let mut connections = self.connections.at_or_behind(from.index);
         let tell = |connection| connection_stats(engine, connection, now);
         let page = connections.by_ref().take(limit).map(tell).collect();
         let next = connections.next().map(|connection| connection.session.index);
-        let next_thread = self.place.thread + 1;
-        let has_more = next_thread < self.commons.threads();
-        (page, next.or_else(|| u32::try_from(next_thread).ok().filter(|_| has_more)))
+        let thread = self.place.thread;
+        let has_more = thread + 1 < self.commons.threads();
+        let next = next.map(|index| PageStart { thread, index });
+        (page, next.or_else(|| has_more.then_some(PageStart { thread: thread + 1, index: 0 })))
     }
 }
 

@@ -78,7 +78,7 @@ fn hub(config: Config) -> Rc<RefCell<Hub<Chatterbox>>> {
         outbox_bytes_max,
         frame_bytes_max,
     };
-    Hub::new(parts, Some(Home::new(services, logins, buffers, Vec::new())))
+    Hub::new(parts, Some(Home::new(services, logins, buffers, Vec::new())), None)
 }
 
 /// A turn in which nothing happens but this.

@@ -79,7 +79,7 @@ impl<S: Stream> Hub<S> {
             Role::Usual
         };
         let frame = self.encode(packet);
-        let thread = self.place.thread_of(to);
+        let thread = outgoing.thread_of(to);
         if thread == self.place.thread {
             let is_put = self.append(to, &frame, role);
             self.sent(packet.number(), frame.len(), is_put.into());
@@ -115,7 +115,7 @@ impl<S: Stream> Hub<S> {
         let half_full = self.outbox_bytes_max / 2;
         let (mut recipients, mut others) = (0, 0_u64);
         for session in to {
-            let thread = self.place.thread_of(*session);
+            let thread = outgoing.thread_of(*session);
             if thread == self.place.thread {
                 recipients += u64::from(self.append_usual(*session, half_full, frame));
             } else {
