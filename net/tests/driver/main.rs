@@ -7,6 +7,7 @@ mod closing;
 mod ending;
 mod lanes;
 mod memory;
+mod moving;
 mod pipe;
 mod redis;
 mod shards;

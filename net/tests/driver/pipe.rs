@@ -45,6 +45,7 @@ struct Pipe {
     /// Whether the client reads nothing, and its window is full.
     is_blocked: bool,
     reader: Option<Waker>,
+    writer: Option<Waker>,
 }
 
 impl Pipe {
@@ -79,9 +80,13 @@ impl Stream for ServerEnd {
         Ok(bytes.len())
     }
 
-    /// A client that is blocked stays so.
-    fn poll_writable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.0.borrow().is_blocked { Poll::Pending } else { Poll::Ready(Ok(())) }
+    fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut pipe = self.0.borrow_mut();
+        if pipe.is_blocked {
+            pipe.writer = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -126,6 +131,15 @@ impl ClientEnd {
     /// Takes nothing any more.
     pub(crate) fn block(&self) {
         self.0.borrow_mut().is_blocked = true;
+    }
+
+    /// Reads again.
+    pub(crate) fn unblock(&self) {
+        let mut pipe = self.0.borrow_mut();
+        pipe.is_blocked = false;
+        if let Some(writer) = pipe.writer.take() {
+            writer.wake();
+        }
     }
 
     pub(crate) fn end(&self) {
@@ -230,13 +244,13 @@ impl World {
         let presence = Giving::default();
         let taken = presence.0.clone();
         let rate = Rate::per_second(1_000_000, 1_000_000);
-        let plaza = FixedRoom { number: PLAZA, title: Text::new("Plaza"), capacity: 100, password: None };
+        let room = |number, title| FixedRoom { number, title: Text::new(title), capacity: 100, password: None };
         let (node, others, handle) = Node::with_shards(
             Parts {
                 config: Config {
                     flood: rate,
                     connects_per_address: rate,
-                    fixed_rooms: vec![plaza],
+                    fixed_rooms: vec![room(PLAZA, "Plaza"), room(GARDEN, "Garden")],
                     outbox_bytes_max: 128 * 1024,
                     room_members_max: 100,
                     ..Config::default()
@@ -271,6 +285,8 @@ impl World {
 
 /// A room that is always there.
 pub(crate) const PLAZA: RoomNumber = RoomNumber(1);
+/// Another one.
+pub(crate) const GARDEN: RoomNumber = RoomNumber(2);
 
 /// Runs a future with all its tasks, as a seed will have it: it lets others go first in one of three cases, without a
 /// seed never.

@@ -12,23 +12,23 @@ use crate::pipe::{ClientEnd, PLAZA, World};
 
 /// As many seeds find each of the faults that `shards.rs` is against; the tests take no second.
 const SEEDS: u64 = 40;
-const SHARDS: usize = 3;
+pub(crate) const SHARDS: usize = 3;
 
 /// Lets everybody run until nobody has anything to do, however long they dawdle.
-async fn settle() {
+pub(crate) async fn settle() {
     for _ in 0..400 {
         yield_now().await;
     }
 }
 
-async fn with_seeds(mut scene: impl AsyncFnMut(u64)) {
+pub(crate) async fn with_seeds(mut scene: impl AsyncFnMut(u64)) {
     for seed in 1..=SEEDS {
         LocalSet::new().run_until(scene(seed)).await;
     }
 }
 
 /// A client who is logged in and in the room.
-async fn member(world: &World, name: &str) -> ClientEnd {
+pub(crate) async fn member(world: &World, name: &str) -> ClientEnd {
     let client = world.connect().await;
     settle().await;
     client.say(&[ClientPacket::LoginRequest { request: RequestId(1), user: name.into(), secret: Secret(b"secret") }]);
@@ -72,14 +72,14 @@ fn change(packet: &ServerPacket) -> Option<u64> {
 
 /// What a client has heard of a room, checked as it comes: each change once, in its order.
 #[derive(Default)]
-struct Ear {
+pub(crate) struct Ear {
     /// The number of the last change; none outside of the room.
-    last: Option<u64>,
-    texts: Vec<String>,
+    pub(crate) last: Option<u64>,
+    pub(crate) texts: Vec<String>,
 }
 
 impl Ear {
-    fn hear(&mut self, packets: Vec<ServerPacket>, whose: &str) {
+    pub(crate) fn hear(&mut self, packets: Vec<ServerPacket>, whose: &str) {
         for packet in packets {
             let Some(sequence) = change(&packet) else { continue };
             if let ServerPacket::RoomUserListNotify { .. } = packet {
