@@ -3,9 +3,8 @@
 //! Who gives a connection away holds the engine. It goes through the corridor first, and then a parcel tells its new thread
 //! about it ([`Notice::Arrived`](crate::parcel::Notice)), before the engine is let go. So whatever is decided about the
 //! session after that lies behind the notice in the same mailbox, and whatever was decided before was done already: nothing
-//! that the client is sent comes out of order.
+//! that the client is sent comes out of order. And those who come arrive in the order of their notices.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc;
 
@@ -41,8 +40,6 @@ type NextArrival<S> = Box<dyn Fn() -> Option<Moving<io::Result<S>>>>;
 pub(crate) struct Corridor<S> {
     ways: Vec<Way<S>>,
     next_arrival: NextArrival<S>,
-    /// Those who have come, but whose notice has not.
-    waiting: BTreeMap<SessionId, Moving<io::Result<S>>>,
 }
 
 /// The ends of a corridor between so many threads.
@@ -78,7 +75,7 @@ impl<D: 'static> CorridorEnd<D> {
             let moving = arrivals.try_recv().ok()?;
             Some(moving.map(|stream| stream.and_then(attach)))
         });
-        Corridor { ways: ways.into_iter().map(to).collect(), next_arrival, waiting: BTreeMap::new() }
+        Corridor { ways: ways.into_iter().map(to).collect(), next_arrival }
     }
 }
 
@@ -89,14 +86,9 @@ impl<S> Corridor<S> {
     }
 
     /// Receives the connection of a session that this thread was told of. None only while the node breaks down.
-    pub(crate) fn receive(&mut self, session: SessionId) -> Option<Moving<io::Result<S>>> {
-        // Others may be ahead of it whose notice lies behind its own: each thread sends in an order of its own.
-        while let Some(arrival) = (self.next_arrival)() {
-            if arrival.connection.session == session {
-                return Some(arrival);
-            }
-            self.waiting.insert(arrival.connection.session, arrival);
-        }
-        self.waiting.remove(&session)
+    pub(crate) fn receive(&self, session: SessionId) -> Option<Moving<io::Result<S>>> {
+        let arrival = (self.next_arrival)()?;
+        assert_eq!(arrival.connection.session, session, "they arrive in the order of their notices");
+        Some(arrival)
     }
 }

@@ -64,7 +64,7 @@ impl<S: Stream> Hub<S> {
 
     /// Takes in a connection that another thread has given to this one.
     pub(super) fn take_in(&mut self, session: SessionId) {
-        let Some(moving) = self.corridor.as_mut().and_then(|corridor| corridor.receive(session)) else {
+        let Some(moving) = self.corridor.as_ref().and_then(|corridor| corridor.receive(session)) else {
             return;
         };
         self.moved_here += 1;

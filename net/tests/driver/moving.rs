@@ -2,6 +2,7 @@
 //! of order, in either direction.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use lobbyd_core::id::{RequestId, RoomNumber};
 use lobbyd_core::packet::{ClientPacket, CloseReason, Secret, ServerPacket};
@@ -187,6 +188,25 @@ fn text_of(packet: &ServerPacket) -> Option<String> {
         return Some(text.to_string());
     }
     None
+}
+
+#[tokio::test(start_paused = true)]
+async fn ping_of_whoever_moves_has_its_pong() {
+    with_seeds(async |seed| {
+        let world = World::start_sharded(SHARDS, seed);
+        let clients = lobby(&world, 30).await;
+        clients[0].say(&[enter(PLAZA)]);
+        settle().await;
+        tokio::time::advance(Duration::from_secs(21)).await;
+        settle().await;
+        let heard = clients[1].read();
+        let [ServerPacket::Ping { nonce }] = heard[..] else { panic!("seed {seed}: {heard:?}") };
+        clients[1].say(&[enter(PLAZA), ClientPacket::Pong { nonce }]);
+        settle().await;
+        let stats = world.handle.stats().await.unwrap();
+        assert_eq!((moves(&world).await, stats.heartbeat.latency.count()), (1, 1), "seed {seed}");
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
