@@ -7,6 +7,8 @@
 //! promises to whom is written in `lanes.rs`. What a turn decides about connections of other threads is in their
 //! mailboxes before it ends.
 //!
+//! A connection may move to another hub, which nobody notices (`hub/moving.rs`).
+//!
 //! The first hub of a node is its *home* ([`Home`]): it accepts, and sees to what is no connection's affair.
 
 use std::cell::RefCell;

@@ -1,12 +1,17 @@
 //! How fast the simulated layers are: 50 clients in 5 rooms, each says something every 100 ms.
 //!
-//! `cargo run --release -p lobbyd-sim --example pace [pure|turmoil] [SIMULATED_SECONDS] [checks] [chop=BYTES]`
+//! `cargo run --release -p lobbyd-sim --example pace [pure|turmoil|floor] [SIMULATED_SECONDS] [checks] [chop=BYTES]`
 //!
 //! `checks` holds everything against the model and the invariants, `chop` moves at most so many bytes at a time. On
-//! turmoil the clients are on five hosts. Where the system tells it, the processor's time is said beside the clock's.
+//! turmoil the clients are on five hosts; `floor` is what turmoil itself costs with as much traffic between as many hosts.
+//! Where the system tells it, the processor's time is said beside the clock's.
 
+mod floor;
+
+use std::cell::RefCell;
 use std::env;
 use std::fs;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -25,16 +30,18 @@ const ROOMS: usize = 5;
 const ROUND: Duration = Duration::from_millis(100);
 const CLIENT_HOSTS: usize = 5;
 const SEED: u64 = 7;
+const TEXT: &[u8] = b"nobody reads this, but it has the length of a line";
 /// Each text is a packet, goes to all others in the room, and is answered.
 const PACKETS_PER_SECOND: usize = CLIENTS * 10 * (1 + CLIENTS / ROOMS);
 
 fn main() -> anyhow::Result<()> {
-    let (mut checks, mut is_turmoil, mut seconds, mut chop) = (false, false, None, None);
+    let (mut checks, mut layer, mut seconds, mut chop) = (false, "pure", None, None);
     for argument in env::args().skip(1) {
         match argument.as_str() {
             "checks" => checks = true,
-            "pure" => is_turmoil = false,
-            "turmoil" => is_turmoil = true,
+            "pure" => layer = "pure",
+            "turmoil" => layer = "turmoil",
+            "floor" => layer = "floor",
             other => match other.strip_prefix("chop=") {
                 Some(bytes) => chop = Some(bytes.parse().with_context(|| format!("{bytes:?} is no number of bytes"))?),
                 None => {
@@ -43,19 +50,35 @@ fn main() -> anyhow::Result<()> {
             },
         }
     }
-    let seconds: u32 = seconds.unwrap_or(if is_turmoil { 30 } else { 200 });
+    let seconds: u32 = seconds.unwrap_or(if layer == "pure" { 200 } else { 30 });
+    ensure!(layer != "floor" || !checks && chop.is_none(), "the floor knows no checks and no chopper");
 
     let names: Vec<_> = (0..CLIENTS).map(|number| format!("client{number}")).collect();
     let setup = setup(&names, chop)?;
-    println!(
-        "{}, {seconds} simulated seconds (checks: {checks}, chop: {chop:?})",
-        if is_turmoil { "turmoil" } else { "pure" }
-    );
-    if is_turmoil {
-        measure(&mut Turmoil::with_client_hosts(&setup, SEED, CLIENT_HOSTS)?, &setup, &names, seconds, checks)
-    } else {
-        measure(&mut Pure::with_checks(&setup, SEED, checks)?, &setup, &names, seconds, checks)
+    println!("{layer}, {seconds} simulated seconds (checks: {checks}, chop: {chop:?})");
+    match layer {
+        "turmoil" => {
+            measure(&mut Turmoil::with_client_hosts(&setup, SEED, CLIENT_HOSTS)?, &setup, &names, seconds, checks)
+        }
+        "floor" => measure_floor(seconds),
+        _pure => measure(&mut Pure::with_checks(&setup, SEED, checks)?, &setup, &names, seconds, checks),
     }
+}
+
+/// The same for the floor.
+fn measure_floor(seconds: u32) -> anyhow::Result<()> {
+    let heard = Rc::new(RefCell::new(0));
+    let mut simulation = floor::simulation(&heard);
+    floor::go_on(&mut simulation, Duration::from_secs(1))?;
+    let before = *heard.borrow();
+    let begun = Begun::now();
+    floor::go_on(&mut simulation, Duration::from_secs(seconds.into()))?;
+    // What each says is one packet, and one for everybody who hears it, itself too in place of an answer.
+    let packets = PACKETS_PER_SECOND * seconds as usize;
+    let bytes = *heard.borrow() - before;
+    ensure!(bytes / TEXT.len() >= packets * 9 / 10, "only {bytes} bytes have arrived");
+    begun.tell(seconds, packets);
+    Ok(())
 }
 
 /// Lets everybody come in, and then talk for so many simulated seconds, and says how long that took.
@@ -82,12 +105,9 @@ fn measure<W: World>(world: &mut W, setup: &Setup, names: &[String], seconds: u3
     }
 
     let says: Vec<_> = (0..CLIENTS)
-        .map(|number| Operation::RoomChat {
-            room: RoomNumber((number % ROOMS) as u32 + 1),
-            text: b"nobody reads this, but it has the length of a line".to_vec(),
-        })
+        .map(|number| Operation::RoomChat { room: RoomNumber((number % ROOMS) as u32 + 1), text: TEXT.to_vec() })
         .collect();
-    let (started_at, started_with) = (Instant::now(), processor_time());
+    let begun = Begun::now();
     let mut packets = 0;
     for _ in 0..seconds * 10 {
         for ((name, says), number) in names.iter().zip(&says).zip(&numbers) {
@@ -111,16 +131,33 @@ fn measure<W: World>(world: &mut W, setup: &Setup, names: &[String], seconds: u3
             auditor.quiet(world.now())?;
         }
     }
-    let taken = started_at.elapsed();
-    let used = processor_time().zip(started_with).map(|(now, then)| now.saturating_sub(then));
     ensure!(packets / seconds as usize >= PACKETS_PER_SECOND * 99 / 100, "only {packets} packets have arrived");
-    for (what, time) in [("clock", Some(taken)), ("processor", used)] {
-        if let Some(time) = time.map(|time| time.as_secs_f64()) {
-            let (speed, rate) = (f64::from(seconds) / time, packets as f64 / time);
-            println!("  by the {what}: {speed:.0} simulated seconds a second, {rate:.0} packets a second");
+    begun.tell(seconds, packets);
+    Ok(())
+}
+
+/// When a measurement began.
+struct Begun {
+    at: Instant,
+    processor: Option<Duration>,
+}
+
+impl Begun {
+    fn now() -> Self {
+        Self { at: Instant::now(), processor: processor_time() }
+    }
+
+    /// Says how fast so much has gone by.
+    fn tell(&self, seconds: u32, packets: usize) {
+        let taken = self.at.elapsed();
+        let used = processor_time().zip(self.processor).map(|(now, then)| now.saturating_sub(then));
+        for (what, time) in [("clock", Some(taken)), ("processor", used)] {
+            if let Some(time) = time.map(|time| time.as_secs_f64()) {
+                let (speed, rate) = (f64::from(seconds) / time, packets as f64 / time);
+                println!("  by the {what}: {speed:.0} simulated seconds a second, {rate:.0} packets a second");
+            }
         }
     }
-    Ok(())
 }
 
 /// How long this thread, which is the only one, has been on a processor; Linux tells it.
