@@ -64,6 +64,7 @@ fn command_is_answered_once_by_its_handler() {
     let a = user(&mut server, 0, "dora");
     replies(&mut server, a, "reply hello", "hello");
     does(&mut server, a, "refuse not today", [send(a, command_declined(1, PUPPET, "not today"))]);
+    does(&mut server, a, "refuse-with 3 not today", [send(a, command_declined_with(1, PUPPET, "not today", "3"))]);
     fails(&mut server, a, "reply one;reply two", "there is no command to answer, or it is answered or kept already");
     fails(&mut server, a, "reply one;keep", "there is no command to answer, or it is answered or kept already");
     fails(&mut server, a, "", "it neither answered nor kept the command");

@@ -334,3 +334,14 @@ fn driver_learns_who_is_logged_in_on_a_session() {
     assert_eq!((user.id, user.name.as_str()), (server.id_of(alice), "alice"));
     assert_eq!(server.engine().shared_user(guest), None);
 }
+
+#[test]
+fn driver_learns_who_else_is_in_the_room_of_a_session() {
+    let mut server = Server::new();
+    let (a, b, c) = (server.user(0, "alice"), server.user(1, "bob"), server.user(2, "carol"));
+    let (elsewhere, guest) = (server.user(3, "dave"), server.guest(4));
+    [a, b, c].into_iter().for_each(|member| server.enters(member, PLAZA));
+    let mates = |server: &Server, of| server.engine().room_mates(of).collect::<Vec<_>>();
+    assert_eq!((mates(&server, a), mates(&server, c)), (vec![b, c], vec![a, b]));
+    assert_eq!((mates(&server, elsewhere), mates(&server, guest)), (vec![], vec![]));
+}

@@ -1,6 +1,5 @@
 //! Packets by short names. Requests first, then what answers and tells of them.
 
-use lobbyd_core::data::Data;
 use lobbyd_core::id::{RequestId, RoomNumber, UserId};
 use lobbyd_core::packet::{
     ClientPacket, Code, CommandReply, LeaveCause, List, PROTOCOL_VERSION, RoomChange, RoomEntered, Sealed,
@@ -112,8 +111,13 @@ pub(crate) fn command_done(request: u32, name: &str, data: &str) -> ServerPacket
 
 /// An extension says no.
 pub(crate) fn command_declined(request: u32, name: &str, message: &str) -> ServerPacket {
+    command_declined_with(request, name, message, "")
+}
+
+/// The same, and it says more about it.
+pub(crate) fn command_declined_with(request: u32, name: &str, message: &str, data: &str) -> ServerPacket {
     let error_message = Some(Text::new(message));
-    command_response(request, name, Ok(CommandReply { success: false, data: Data::default(), error_message }))
+    command_response(request, name, Ok(CommandReply { success: false, data: data.into(), error_message }))
 }
 
 /// The server refuses a command.

@@ -40,6 +40,7 @@ impl Puppet {
                 "" => {}
                 "reply" => context.reply(Reply::success(rest.as_bytes()))?,
                 "refuse" => context.reply(Reply::failure(rest))?,
+                "refuse-with" => context.reply(Reply::failure(second).with_data(first.as_bytes()))?,
                 "long" => context.reply(Reply::success(&vec![b'x'; number() as usize]))?,
                 "count" => {
                     self.count += 1;
