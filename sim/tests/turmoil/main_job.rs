@@ -145,10 +145,14 @@ fn operator_drains_stops_and_closes() {
     play.inject(Fault::CloseUser { daemon: "server".to_owned(), user: "bob".parse().unwrap() });
     play.expect("bob", "Closing reason=OperatorClosed");
     play.expect("bob", "closed");
+    play.begin("alice", Operation::RoomCreate { title: "Den".to_owned(), capacity: 2, password: None });
+    play.expect("alice", "RoomUserListNotify");
+    play.expect("alice", "RoomCreateResponse");
     play.inject(Fault::Drain { daemon: "server".to_owned(), within: Duration::from_secs(10) });
     play.expect("alice", "GoAway");
     play.expect_within("alice", "Closing reason=Draining", Duration::from_secs(10));
     play.expect("alice", "closed");
+    // Her room outlives the process, whose end nobody waits for to clean it up.
     play.check("server", Check::Empty);
     play.begin("carol", Operation::Connect { daemon: "server".to_owned() });
     play.expect("carol", "closed");
