@@ -25,6 +25,8 @@ pub(crate) struct Commons {
     relay: Relay<Helm>,
     /// The connections of each thread, with those that are on their way to it.
     connections: Vec<AtomicUsize>,
+    /// So many more than a quarter above its share a thread may have for the sake of rooms.
+    slack: usize,
     /// What each thread has named and may name again: sessions that have ended elsewhere.
     vacated: Vec<Mutex<Vec<SessionId>>>,
     started_at: tokio::time::Instant,
@@ -61,7 +63,13 @@ impl Packs for Helm {
 }
 
 impl Commons {
-    pub(crate) fn new(engine: Engine, chain: Chain, extension_figures: ExtensionFigures, threads: usize) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        chain: Chain,
+        extension_figures: ExtensionFigures,
+        threads: usize,
+        slack: usize,
+    ) -> Self {
         let pause_max_ns = u64::try_from(engine.config().heartbeat_interval.as_nanos()).unwrap_or(u64::MAX);
         let helm = Helm {
             engine,
@@ -77,6 +85,7 @@ impl Commons {
         Self {
             relay: Relay::new(helm, threads),
             connections: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
+            slack,
             vacated: (0..threads).map(|_| Mutex::default()).collect(),
             started_at: tokio::time::Instant::now(),
             finish: Mutex::new(None),
@@ -102,9 +111,11 @@ impl Commons {
         self.connections[thread].load(Ordering::Acquire)
     }
 
-    /// Whether a thread can take one more for the sake of a room: no thread is to have more than a quarter above its share.
+    /// Whether a thread can take one more for the sake of a room: no thread is to have more than a quarter above its share,
+    /// and the slack.
     pub(crate) fn has_space(&self, thread: usize) -> bool {
-        (self.connections_of(thread) + 1) * self.threads() * 4 <= self.connections() * 5
+        (self.connections_of(thread) + 1) * self.threads() * 4
+            <= self.connections() * 5 + self.slack * self.threads() * 4
     }
 
     /// How many there are on all threads.

@@ -32,7 +32,7 @@ use crate::login::Logins;
 use crate::place::Place;
 use crate::report::Report;
 use crate::shard::GiveUp;
-pub use crate::shard::{SHARDS_MAX, Shard};
+pub use crate::shard::{SHARDS_MAX, Shard, Spread};
 use crate::stats::{ConnectionStats, Stats};
 use crate::stores::{Accounts, Presence};
 use crate::system::SystemWork;
@@ -123,28 +123,28 @@ impl<S: Stream> Node<S> {
     /// If the configuration was not accepted by [`Config::validate`].
     #[must_use]
     pub fn new(parts: Parts) -> (Self, NodeHandle) {
-        let (node, _no_shards, handle) = Self::with_shards(parts, 1);
+        let (node, _no_shards, handle) = Self::with_shards(parts, Spread::over(1));
         (node, handle)
     }
 
-    /// A node whose connections are spread over so many shards that run on one thread: itself and those that are given
-    /// beside it, which all have to be run. What they hand each other is what I/O threads would.
+    /// A node whose connections are spread over shards that run on one thread: itself and those that are given beside it,
+    /// which all have to be run. What they hand each other is what I/O threads would.
     ///
     /// # Panics
     /// If the configuration was not accepted by [`Config::validate`], or without at least one shard or with more than
     /// [`SHARDS_MAX`].
     #[must_use]
-    pub fn with_shards(parts: Parts, shards: usize) -> (Self, Vec<Shard<S>>, NodeHandle) {
+    pub fn with_shards(parts: Parts, shards: Spread) -> (Self, Vec<Shard<S>>, NodeHandle) {
         Self::assemble(parts, shards, Ok, Ok)
     }
 
-    /// A node whose connections are spread over so many threads: the one that runs it, and one for each of the shards that
+    /// A node whose connections are spread over threads: the one that runs it, and one for each of the shards that
     /// are given beside it. They all have to be run.
     ///
     /// # Panics
     /// As [`Node::with_shards`].
     #[must_use]
-    pub fn with_threads(parts: Parts, threads: usize) -> (Self, Vec<Shard<S, S::Detached>>, NodeHandle)
+    pub fn with_threads(parts: Parts, threads: Spread) -> (Self, Vec<Shard<S, S::Detached>>, NodeHandle)
     where
         S: Detach,
     {
@@ -153,17 +153,18 @@ impl<S: Stream> Node<S> {
 
     fn assemble<D: 'static>(
         parts: Parts,
-        shards: usize,
+        spread: Spread,
         detach: fn(S) -> io::Result<D>,
         attach: fn(D) -> io::Result<S>,
     ) -> (Self, Vec<Shard<S, D>>, NodeHandle) {
+        let Spread { shards, slack } = spread;
         assert!((1..=SHARDS_MAX).contains(&shards), "a node has from one to {SHARDS_MAX} shards, not {shards}");
         let Parts { config, seed, room_key, accounts, presence, extensions } = parts;
         let login_timeout = config.login_timeout;
         let (sessions_max, frame_bytes_max) = (config.sessions_max, config.frame_bytes_max);
         let outbox_bytes_max = config.outbox_bytes_max as usize;
         let Assembled { engine, services, chain, figures, buffers } = extensions.assemble(config, seed, Instant::ZERO);
-        let commons = Arc::new(Commons::new(engine, chain, figures, shards));
+        let commons = Arc::new(Commons::new(engine, chain, figures, shards, slack));
         let hub_parts = |shard| HubParts {
             commons: Arc::clone(&commons),
             place: Place::new(shard, shards),

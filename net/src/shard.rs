@@ -16,6 +16,32 @@ use crate::transport::Stream;
 /// The most shards of a node.
 pub const SHARDS_MAX: usize = 64;
 
+/// How the connections of a node are spread: a new one goes to the shard with the fewest, and moves to the one on which most
+/// of its room is, where that has space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spread {
+    /// Over so many shards, from 1 to [`SHARDS_MAX`].
+    pub(crate) shards: usize,
+    pub(crate) slack: usize,
+}
+
+/// Few connections are not worth spreading.
+const SLACK: usize = 8;
+
+impl Spread {
+    /// Over so many shards. Below a handful of connections, rooms stay together on one.
+    #[must_use]
+    pub fn over(shards: usize) -> Self {
+        Self { shards, slack: SLACK }
+    }
+
+    /// A shard may have so many connections above a quarter more than its share, for the sake of rooms.
+    #[must_use]
+    pub fn with_slack(self, slack: usize) -> Self {
+        Self { slack, ..self }
+    }
+}
+
 /// A part of a node: some of its connections, and the mailbox in which others leave what they have for them. To be run
 /// beside [`Node::run`](crate::node::Node::run), in a place of the same kind, on the same thread or (made by
 /// [`Node::with_threads`](crate::node::Node::with_threads)) another. It ends with the node, and the node breaks down if it

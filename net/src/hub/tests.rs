@@ -69,7 +69,7 @@ fn hub(config: Config) -> Rc<RefCell<Hub<Chatterbox>>> {
     let (sessions_max, frame_bytes_max) = (config.sessions_max, config.frame_bytes_max);
     let outbox_bytes_max = config.outbox_bytes_max as usize;
     let Assembled { engine, services, chain, figures, buffers } = Extensions::new().assemble(config, 1, Instant::ZERO);
-    let commons = Arc::new(Commons::new(engine, chain, figures, 1));
+    let commons = Arc::new(Commons::new(engine, chain, figures, 1, 0));
     let parts = HubParts {
         commons,
         place: Place::new(0, 1),

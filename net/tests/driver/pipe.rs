@@ -23,7 +23,7 @@ use lobbyd_net::Report;
 use lobbyd_net::codec::{decode_server, encode_client};
 use lobbyd_net::extension::Extensions;
 use lobbyd_net::frame::next_frame;
-use lobbyd_net::node::{Node, NodeHandle, Parts};
+use lobbyd_net::node::{Node, NodeHandle, Parts, Spread};
 use lobbyd_net::stores::{Accounts, LocalFuture, Presence, SecretBytes, Unavailable};
 use lobbyd_net::transport::{Listener, Stream};
 use tokio::sync::mpsc;
@@ -261,7 +261,7 @@ impl World {
                 presence: Some(Rc::new(presence)),
                 extensions: Extensions::new(),
             },
-            shards,
+            Spread::over(shards).with_slack(0),
         );
         let last_shard_is_stopped = Rc::new(Cell::new(false));
         for (number, shard) in (1..).zip(others).take(living - 1) {

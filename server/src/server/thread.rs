@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lobbyd_core::name::UserName;
 use lobbyd_net::extension::Extensions;
-use lobbyd_net::node::{Node, NodeHandle, Parts, Shard};
+use lobbyd_net::node::{Node, NodeHandle, Parts, Shard, Spread};
 use lobbyd_net::{Errands, Report, password_digest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime, UnhandledPanic};
@@ -190,7 +190,7 @@ fn assemble(mut builder: ServerBuilder) -> Result<(Running, Vec<IoShard>), Start
         presence: stores.presence.clone().map(|presence| presence as _),
         extensions: extended,
     };
-    let (node, shards, handle) = Node::with_threads(parts, settings.server.io_threads as usize);
+    let (node, shards, handle) = Node::with_threads(parts, Spread::over(settings.server.io_threads as usize));
     let control = match &stores.embedded {
         Some(accounts) => Some(serve_control(&settings, accounts.clone(), handle.clone())?),
         None => None,

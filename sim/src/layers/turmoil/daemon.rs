@@ -13,7 +13,7 @@ use lobbyd_core::config::Config;
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::input::Account;
 use lobbyd_core::text::Text;
-use lobbyd_net::node::{Node, NodeHandle, Parts};
+use lobbyd_net::node::{Node, NodeHandle, Parts, Spread};
 use lobbyd_net::redis::{Link, LinkConfig, LinkState, PresenceConfig, RedisAccounts, RedisPresence};
 use lobbyd_net::stores::{Accounts, Presence};
 use lobbyd_net::transport::Listener;
@@ -153,7 +153,10 @@ impl Daemon {
             presence: presence.clone().map(|presence| presence as Rc<dyn Presence>),
             extensions: self.extend.make_with_stand_ins(seeds.number("stand-ins")),
         };
-        let (node, others, handle) = Node::with_shards(parts, self.shards);
+        // Half of the worlds keep rooms together, the other half spreads them as far as it goes.
+        let spread = Spread::over(self.shards);
+        let spread = if seeds.number("slack").is_multiple_of(2) { spread } else { spread.with_slack(0) };
+        let (node, others, handle) = Node::with_shards(parts, spread);
         let listener = OneAddress(SimulatedListener::bind_on(&self.network, PORT).await?);
         self.state.replace(State::Runs { handle, stores: stores.clone() });
 
