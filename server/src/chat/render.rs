@@ -195,6 +195,8 @@ fn leave_cause(cause: LeaveCause) -> &'static str {
         LeaveCause::LoggedOut => "logged out",
         LeaveCause::Disconnected => "lost the connection",
         LeaveCause::Kicked => "was sent out",
+        // A later server knows more of them.
+        _ => "is gone",
     }
 }
 
