@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a member came to leave a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum LeaveCause {
     /// By its own request.
     Left,
@@ -21,6 +22,7 @@ pub enum LeaveCause {
 
 /// Why a request was refused. Nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Code {
     /// Over the budget of requests; wait before the next one. The connection is closed if it goes on.
     Flooding,
@@ -98,6 +100,7 @@ pub enum Code {
 
 /// Why a connection was closed. All but [`CloseReason::Disconnected`] are told to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum CloseReason {
     /// The client closed its connection, or the network did. Never sent.
     Disconnected,

@@ -1,11 +1,13 @@
-//! Every code and every reason to close, each provoked by a short transcript. One that is new does not compile until it
+//! Every code and every reason to close, each provoked by a short transcript. One that is new fails these tests until it
 //! has a transcript here.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lobbyd_core::input::{Admin, Input, Verdict, WireFault};
 use lobbyd_core::limits::Rate;
 use lobbyd_core::packet::{ClientPacket, CloseReason, Code};
+use serde::de::DeserializeOwned;
 
 use crate::support::packets::*;
 use crate::support::puppet::{PUPPET, puppet};
@@ -14,16 +16,24 @@ use crate::support::*;
 /// One at once, and one more in a day.
 const ONCE: Rate = Rate { burst: 1, interval: Duration::from_secs(24 * 60 * 60) };
 
-/// All variants of an enum with a transcript each, in a match that must be complete.
+/// All variants of an enum with a transcript each.
 macro_rules! table {
     ($name:ident of $enum:ident { $($variant:ident => $transcript:expr,)* }) => {
         fn $name() -> Vec<($enum, fn())> {
-            let complete = |variant: $enum| match variant { $($enum::$variant => (),)* };
             let table: Vec<($enum, fn())> = vec![$(($enum::$variant, $transcript),)*];
-            table.iter().for_each(|(variant, _)| complete(*variant));
+            let named: BTreeSet<String> = table.iter().map(|(variant, _)| format!("{variant:?}")).collect();
+            assert_eq!(named, variants_of::<$enum>());
             table
         }
     };
+}
+
+/// The names of an enum's variants, which serde tells to whoever asks for another.
+fn variants_of<E: DeserializeOwned>() -> BTreeSet<String> {
+    let Err(told) = serde_json::from_str::<E>("\"\"") else { panic!("no variant is called nothing") };
+    let told = told.to_string();
+    let (_, names) = told.split_once("expected one of ").unwrap_or_else(|| panic!("no list of variants: {told}"));
+    names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 table!(codes of Code {
@@ -368,7 +378,7 @@ fn every_reason_but_a_disconnection_is_told() {
 fn every_code_and_every_reason_has_words_of_its_own() {
     let words = |texts: Vec<String>| {
         assert!(texts.iter().all(|text| !text.is_empty() && !text.ends_with('.')), "{texts:?}");
-        let different: std::collections::BTreeSet<_> = texts.iter().collect();
+        let different: BTreeSet<_> = texts.iter().collect();
         assert_eq!(different.len(), texts.len(), "{texts:?}");
     };
     words(codes().into_iter().map(|(code, _)| code.to_string()).collect());

@@ -100,3 +100,9 @@ impl From<&str> for Message {
         Self::Text(text.to_owned())
     }
 }
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}

@@ -35,6 +35,7 @@ pub const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What was done through the socket. A change is told when it is on the disk, before it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Change {
     /// A user was added.
     Added(UserName),

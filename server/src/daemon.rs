@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
+use lobbyd_core::extension::RegisterError;
 use lobbyd_net::Report;
+use lobbyd_net::extension::Extensions;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
@@ -13,21 +15,27 @@ use crate::config::{RedisAuth, Settings, Store};
 use crate::open_files;
 use crate::server::{EndError, Server, ServerHandle};
 
-/// Serves until told to stop by SIGTERM or SIGINT. The process exits at once on a second such signal.
+/// Serves, extended by what `extend` adds, until told to stop by SIGTERM or SIGINT. The process exits at once on a second such signal.
 ///
 /// # Errors
 /// When it cannot begin to serve: says what is wrong, with which setting, and what to do. When the server breaks down.
-pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
+pub(crate) fn run(
+    settings: Settings,
+    extend: impl FnOnce(&mut Extensions) -> Result<(), RegisterError> + Send + 'static,
+) -> anyhow::Result<()> {
     // For the signals alone: the server has a thread of its own.
     let runtime = Builder::new_current_thread().enable_all().build().context("the runtime cannot be started")?;
-    runtime.block_on(serve(settings))
+    runtime.block_on(serve(settings, extend))
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<()> {
+async fn serve(
+    settings: Settings,
+    extend: impl FnOnce(&mut Extensions) -> Result<(), RegisterError> + Send + 'static,
+) -> anyhow::Result<()> {
     open_files::raise_limit(settings.limits.sessions_max.into());
     // From here on a signal drains; what is not open yet is then closed at once.
     let signals = Signals::new()?;
-    let server = Server::builder().settings(settings.clone()).start().await?;
+    let server = Server::builder().settings(settings.clone()).extensions(extend).start().await?;
     say_what_next(&settings, server.addresses());
     tokio::select! {
         ended = server.ended() => ended,

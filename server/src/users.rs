@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What to do about users.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum UserCommand {
     /// Add a user; the password is asked for, or is one line of the standard input.
     Add {
@@ -59,6 +60,7 @@ pub struct UserSettings {
 }
 
 /// Which store.
+#[non_exhaustive]
 pub enum StoreChoice {
     /// The one in the data folder.
     Embedded,
@@ -75,6 +77,7 @@ pub enum StoreChoice {
 
 /// What users in Redis log in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Authentication {
     /// A password, of which Redis holds the hash.
     Argon2id,

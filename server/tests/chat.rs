@@ -269,6 +269,7 @@ fn refusals_are_sentences_and_the_chat_goes_on() {
         ("/enter here", "! that is written: /enter NUMBER [PASSWORD]"),
         ("/jump", "! there is no command /jump: /help lists them, // says a text that begins with /"),
         ("/msg carl hi", "! no such user is there"),
+        ("/command dice 2d6", "! there is no such command"),
         ("/leave", "! enter a room first: /rooms lists them, /enter NUMBER enters one"),
         ("/create x 0", "! the capacity is 0 or over the server's limit: /create TITLE CAPACITY"),
         ("/login", "! already logged in: /logout first"),

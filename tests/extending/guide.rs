@@ -55,8 +55,14 @@ fn blocks_of_the_guide_are_parts_of_their_files() {
 }
 
 #[test]
-fn guide_shows_every_line_of_the_dice() {
-    for file in ["server/examples/custom_command/dice.rs", "server/examples/custom_command/dice.scenario"] {
+fn guide_shows_every_line_of_what_it_builds() {
+    for file in [
+        "server/examples/custom_command/main.rs",
+        "server/examples/custom_command/dice.rs",
+        "server/examples/custom_command/dice.scenario",
+        "server/examples/dice_daemon.rs",
+        "sim/examples/dice.rs",
+    ] {
         let blocks: Vec<_> = blocks().into_iter().filter(|block| block.file.as_deref() == Some(file)).collect();
         let shown: BTreeSet<_> = blocks.iter().flat_map(|block| block.text.lines()).collect();
         let source = read(file);

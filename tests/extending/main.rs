@@ -6,6 +6,7 @@ mod player;
 mod programs;
 mod simulation;
 mod snapshots;
+mod stand_in;
 
 // What extends each server, as the simulator and the engine take it.
 #[path = "../../server/examples/custom_command/dice.rs"]

@@ -1,23 +1,21 @@
-//! What the examples extend a server by, unchanged, on the simulator's layers: each scenario holds, and twice in the same
-//! way, whatever the seed.
+//! What the examples extend a server by, unchanged, on the simulator's layers: each scenario holds, on the simulated ones
+//! twice in the same way, whatever the seed, and on a real daemon as far as that can do what happens in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use lobbyd_core::extension::RegisterError;
-use lobbyd_core::input::ServiceError;
 use lobbyd_net::extension::Extensions;
 use lobbyd_sim::extend::Extend;
 use lobbyd_sim::layers::World;
+use lobbyd_sim::layers::live::{Live, Target};
 use lobbyd_sim::layers::pure::Pure;
 use lobbyd_sim::layers::turmoil::Turmoil;
 use lobbyd_sim::runner;
 use lobbyd_sim::scenario::{Scenario, parse};
 
-use crate::inventory::{Answer, Question, Wish};
-use crate::{dice, inventory, links, ready_check};
+use crate::{dice, inventory, links, ready_check, stand_in};
 
 fn extend(add: fn(&mut Extensions) -> Result<(), RegisterError>) -> Extend {
     Extend::new(move || {
@@ -45,6 +43,22 @@ fn holds(file: &str, extend: &Extend) {
     });
 }
 
+/// The scenario on a real daemon: all of it but the steps from `skipped_from` on, the first of which cannot be done there.
+#[track_caller]
+fn holds_live(file: &str, extend: &Extend, skipped_from: Option<(u32, &str)>) {
+    let source = fs::read_to_string(examples().join(file)).expect("the scenario is there");
+    let scenario = parse(&source).unwrap_or_else(|error| panic!("{file}:{error}"));
+    let target = Target::Started { program: PathBuf::from(env!("CARGO_BIN_EXE_examples-daemon")) };
+    let mut world = Live::with_extensions(&scenario, &target, 1, extend).expect("the daemon starts");
+    let outcome = runner::run(&scenario, &mut world);
+    if let Err(violation) = &outcome.result {
+        panic!("live: {violation}\n{}", outcome.trace);
+    }
+    let first = outcome.skipped.first().map(|skipped| (skipped.line, skipped.what.as_str()));
+    assert_eq!(first, skipped_from);
+    assert!(outcome.skipped.iter().skip(1).all(|skipped| skipped.what == runner::FOLLOWS), "{:?}", outcome.skipped);
+}
+
 #[track_caller]
 fn holds_on(layer: &str, seed: u64, scenario: &Scenario, world: impl Fn() -> Box<dyn World>) {
     let outcome = runner::run(scenario, world().as_mut());
@@ -58,49 +72,50 @@ fn holds_on(layer: &str, seed: u64, scenario: &Scenario, world: impl Fn() -> Box
 
 #[test]
 fn dice_hold_under_faults() {
-    holds("custom_command/dice.scenario", &extend(dice::extend));
+    let extend = extend(dice::extend);
+    holds("custom_command/dice.scenario", &extend);
+    holds_live("custom_command/dice.scenario", &extend, Some((42, "the live layer cannot make a real network slow")));
 }
 
 #[test]
 fn ready_check_holds_under_faults() {
-    holds("game_lobby/ready-check.scenario", &extend(ready_check::extend));
+    let extend = extend(ready_check::extend);
+    holds("game_lobby/ready-check.scenario", &extend);
+    // The half minute until the ready-check ends is a real one.
+    if std::env::var_os("LOBBYD_TEST_ALL").is_some_and(|value| !value.is_empty()) {
+        holds_live("game_lobby/ready-check.scenario", &extend, Some((63, "the live layer cannot part a real network")));
+    }
 }
 
 #[test]
 fn moderation_holds() {
-    holds("moderation/moderation.scenario", &extend(links::extend));
+    let extend = extend(links::extend);
+    holds("moderation/moderation.scenario", &extend);
+    holds_live("moderation/moderation.scenario", &extend, None);
 }
 
 #[test]
 fn inventory_holds_with_a_service_that_is_late_broken_or_silent() {
-    let extend = extend(inventory::extend).with_stand_in("items".parse().expect("a good name"), |request, random| {
-        let Ok(Question { wish, .. }) = serde_json::from_slice(request) else {
-            return (Duration::ZERO, Err(ServiceError::Failed));
-        };
-        let delay = Duration::from_millis(10 + random % 100);
-        let mut answer: Answer = Ok([].into());
-        match wish {
-            Wish::List => {}
-            Wish::Take(item) if item == "lost" => return (Duration::from_secs(3600), Ok(Vec::new())),
-            Wish::Take(item) if item == "broken" => return (delay, Err(ServiceError::Failed)),
-            Wish::Take(item) if item == "nonsense" => return (delay, Ok(b"?".to_vec())),
-            Wish::Take(item) => answer = Ok([(item, 1)].into()),
-            Wish::Drop(item) => answer = Err(format!("you have no {item}")),
-        }
-        (delay, serde_json::to_vec(&answer).map_err(|_| ServiceError::Failed))
-    });
+    let service = "items".parse().expect("a good name");
+    let extend = extend(inventory::extend).with_stand_in(service, stand_in::items);
     holds("inventory_service/inventory.scenario", &extend);
+    holds_live(
+        "inventory_service/inventory.scenario",
+        &extend,
+        Some((19, "the live layer cannot part a real network")),
+    );
 }
 
 #[test]
 fn the_guides_own_simulator_runs_the_dice() {
     let scenario = examples().join("custom_command/dice.scenario");
-    for layer in ["pure", "turmoil"] {
-        let output = Command::new(env!("CARGO_BIN_EXE_example-dice-simulator"))
-            .args(["run", "--layer", layer])
-            .arg(&scenario)
-            .output()
-            .expect("the simulator can be started");
+    for layer in ["pure", "turmoil", "live"] {
+        let mut simulator = Command::new(env!("CARGO_BIN_EXE_example-dice-simulator"));
+        simulator.args(["run", "--layer", layer]).arg(&scenario);
+        if layer == "live" {
+            simulator.args(["--daemon", env!("CARGO_BIN_EXE_example-dice-daemon")]);
+        }
+        let output = simulator.output().expect("the simulator can be started");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && said.starts_with("held"), "{layer}: {said}");
     }

@@ -1,5 +1,6 @@
 //! What a handler sees of the engine, and everything that it can do.
 
+use alloc::collections::BTreeMap;
 use core::fmt;
 use core::time::Duration;
 
@@ -108,6 +109,7 @@ impl<'e> Context<'e> {
             random,
             last_serial: extensions.last_serial,
             deadlines: extensions.slot(place).deadlines.len(),
+            is_set: BTreeMap::new(),
             calls: extensions.calls.len(),
         };
         Self { engine, place, asked, effects }
@@ -264,6 +266,7 @@ impl<'e> Context<'e> {
             self.effects.deadlines += 1;
         }
         let at = self.engine.now + after.max(DEADLINE_MIN);
+        self.effects.is_set.insert(key, true);
         self.effects.list.push(Effect::SetDeadline { key, at });
         Ok(())
     }
@@ -272,6 +275,7 @@ impl<'e> Context<'e> {
     pub fn clear_deadline(&mut self, key: u64) {
         if self.has_deadline(key) {
             self.effects.deadlines -= 1;
+            self.effects.is_set.insert(key, false);
             self.effects.list.push(Effect::ClearDeadline { key });
         }
     }
@@ -279,20 +283,8 @@ impl<'e> Context<'e> {
     /// Whether a deadline is set under that key.
     #[must_use]
     pub fn has_deadline(&self, key: u64) -> bool {
-        let last = self.effects.list.iter().rev().find_map(|effect| match effect {
-            Effect::SetDeadline { key: known, .. } if *known == key => Some(true),
-            Effect::ClearDeadline { key: known } if *known == key => Some(false),
-            Effect::SetDeadline { .. }
-            | Effect::ClearDeadline { .. }
-            | Effect::Reply { .. }
-            | Effect::Keep { .. }
-            | Effect::Answer { .. }
-            | Effect::Tell { .. }
-            | Effect::TellUser { .. }
-            | Effect::TellRoom { .. }
-            | Effect::Call { .. } => None,
-        });
-        last.unwrap_or_else(|| self.engine.extensions.slot(self.place).deadlines.contains_key(&key))
+        let changed = self.effects.is_set.get(&key).copied();
+        changed.unwrap_or_else(|| self.engine.extensions.slot(self.place).deadlines.contains_key(&key))
     }
 
     /// Asks a service. [`super::CommandHandler::service_reply`] gets the reply with this ticket, exactly once, at the

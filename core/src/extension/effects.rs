@@ -1,5 +1,6 @@
 //! What a handler does in a call, held back until the call has succeeded.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::KeptCommand;
@@ -44,6 +45,8 @@ pub(super) struct Effects {
     pub(super) last_serial: u64,
     /// How many deadlines the extension will have.
     pub(super) deadlines: usize,
+    /// The keys of deadlines that the call has set or cleared, and whether each is set.
+    pub(super) is_set: BTreeMap<u64, bool>,
     /// How many calls will be under way.
     pub(super) calls: usize,
 }

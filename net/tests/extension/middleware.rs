@@ -311,3 +311,51 @@ fn panic_of_one_that_is_asked_for_the_time_leaves_it_out() {
     assert!(take(&log).is_empty());
     assert_eq!(server.assembled.chain.enable("picky"), 2);
 }
+
+/// Notes that it was told of a packet, and panics when told to: then, and at being enabled for the first time.
+struct Late {
+    name: &'static str,
+    log: Log,
+    panics: bool,
+    is_ready: bool,
+}
+
+impl Middleware for Late {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::nothing().after(&[PacketKind::RoomChatRequest])
+    }
+
+    fn after(&mut self, _: &Passage<'_>, _: &Packet<'_>, _: Outcome, _: Duration) {
+        self.log.lock().unwrap().push(self.name.to_owned());
+        assert!(!self.panics, "told to");
+    }
+
+    fn enabled(&mut self) {
+        let was_ready = std::mem::replace(&mut self.is_ready, true);
+        assert!(was_ready, "not yet");
+    }
+}
+
+#[test]
+fn panic_after_the_engine_leaves_one_out_until_it_is_enabled_and_the_others_are_told() {
+    let log = Log::default();
+    let mut extensions = Extensions::new();
+    for (name, panics) in [("first", false), ("second", true), ("third", false)] {
+        extensions.middleware(Late { name, log: log.clone(), panics, is_ready: false });
+    }
+    let mut server = Server::new(extensions);
+    let mut told = |enable: &str, enabled| {
+        assert_eq!(server.assembled.chain.enable(enable), enabled, "{enable}");
+        assert_eq!(heard(&server.says(ALICE, chat(1, "hi"))), ["hi"]);
+        take(&log)
+    };
+    assert_eq!(told("nobody", 0), ["third", "second", "first"]);
+    assert_eq!(told("first", 0), ["third", "first"], "it was not out, and the second one still is");
+    assert_eq!(told("second", 0), ["third", "first"], "it panics at being enabled, and stays out");
+    assert_eq!(told("second", 1), ["third", "second", "first"]);
+    assert_eq!(told("second", 1), ["third", "second", "first"], "it was out again");
+}

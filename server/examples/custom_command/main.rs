@@ -11,6 +11,7 @@ use std::error::Error;
 use lobbyd::Server;
 use lobbyd::config::Settings;
 use lobbyd::stores::listed::ListedAccounts;
+use lobbyd::telemetry;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -19,6 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(address) = arguments.next() {
         settings.server.listen = vec![address.parse()?];
     }
+    telemetry::init(settings.log.format, settings.log.levels.as_str())?;
     let (alice, bob) = ("alice".parse()?, "bob".parse()?);
     let mut builder = Server::builder()
         .settings(settings)

@@ -10,6 +10,7 @@ use std::error::Error;
 use lobbyd::Server;
 use lobbyd::config::Settings;
 use lobbyd::stores::listed::ListedAccounts;
+use lobbyd::telemetry;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -17,6 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(address) = env::args().nth(1) {
         settings.server.listen = vec![address.parse()?];
     }
+    telemetry::init(settings.log.format, settings.log.levels.as_str())?;
     let (alice, bob) = ("alice".parse()?, "bob".parse()?);
     let server = Server::builder()
         .settings(settings)

@@ -11,6 +11,7 @@ use std::error::Error;
 use lobbyd::Server;
 use lobbyd::config::Settings;
 use lobbyd::stores::listed::ListedAccounts;
+use lobbyd::telemetry;
 use lobbyd_core::input::Account;
 
 #[tokio::main(flavor = "current_thread")]
@@ -19,6 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(address) = env::args().nth(1) {
         settings.server.listen = vec![address.parse()?];
     }
+    telemetry::init(settings.log.format, settings.log.levels.as_str())?;
     let (alice, bob) = ("alice".parse()?, "bob".parse()?);
     let administrator = Account { administrator: true, ..Account::default() };
     let server = Server::builder()

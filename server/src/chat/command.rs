@@ -50,6 +50,13 @@ pub(super) enum Command<'a> {
         /// Whether for as long as the room exists.
         ban: bool,
     },
+    /// Ask an extension of the server for something.
+    Custom {
+        /// The command's name, as the extension is registered under it.
+        name: &'a str,
+        /// What the extension makes of it is its own affair.
+        parameters: &'a str,
+    },
     /// Log in again.
     Login {
         /// As whom; absent, the name is asked for.
@@ -92,10 +99,11 @@ const ENTER: &str = "/enter NUMBER [PASSWORD]";
 const MESSAGE: &str = "/msg USER TEXT";
 const KICK: &str = "/kick USER";
 const BAN: &str = "/ban USER";
+const CUSTOM: &str = "/command NAME [PARAMETERS]";
 const LOGIN: &str = "/login [USER]";
 
 /// All commands, in the order in which a newcomer needs them.
-pub(super) const COMMANDS: [Explanation; 14] = [
+pub(super) const COMMANDS: [Explanation; 15] = [
     Explanation { usage: "/rooms", effect: "list the rooms" },
     Explanation { usage: ENTER, effect: "enter a room" },
     Explanation { usage: "TEXT", effect: "say it in the room (//text says /text)" },
@@ -105,6 +113,7 @@ pub(super) const COMMANDS: [Explanation; 14] = [
     Explanation { usage: CREATE, effect: "create a room, for example \"Area 51\" 8" },
     Explanation { usage: KICK, effect: "send a member back to the lobby" },
     Explanation { usage: BAN, effect: "the same, and keep that user out" },
+    Explanation { usage: CUSTOM, effect: "ask an extension of the server" },
     Explanation { usage: "/ping", effect: "measure the server's response time" },
     Explanation { usage: "/logout", effect: "log out and stay connected" },
     Explanation { usage: LOGIN, effect: "log in after that" },
@@ -138,6 +147,7 @@ pub(super) fn parse(line: &str) -> Result<Command<'_>, Misspelled> {
         "/msg" => message(rest),
         "/kick" => Ok(Command::Kick { user: only_user(rest, KICK)?, ban: false }),
         "/ban" => Ok(Command::Kick { user: only_user(rest, BAN)?, ban: true }),
+        "/command" => custom(rest),
         "/login" if rest.is_empty() => Ok(Command::Login { user: None }),
         "/login" => Ok(Command::Login { user: Some(only_user(rest, LOGIN)?) }),
         "/logout" => alone(Command::Logout, "/logout"),
@@ -210,6 +220,11 @@ fn message(rest: &str) -> Result<Command<'_>, Misspelled> {
     Ok(Command::Message { user: user(name)?, text })
 }
 
+fn custom(rest: &str) -> Result<Command<'_>, Misspelled> {
+    let (name, parameters) = split_word(rest);
+    if name.is_empty() { Err(Misspelled::Usage(CUSTOM)) } else { Ok(Command::Custom { name, parameters }) }
+}
+
 fn only_user(rest: &str, usage: &'static str) -> Result<UserName, Misspelled> {
     let (name, behind) = split_word(rest);
     if name.is_empty() || !behind.is_empty() {
@@ -250,6 +265,8 @@ mod tests {
             ("/msg Bob  well,  hello", Command::Message { user: name("bob"), text: "well,  hello" }),
             ("/kick bob", Command::Kick { user: name("bob"), ban: false }),
             ("/ban BOB", Command::Kick { user: name("bob"), ban: true }),
+            ("/command dice", Command::Custom { name: "dice", parameters: "" }),
+            ("/command dice  2d6 now", Command::Custom { name: "dice", parameters: "2d6 now" }),
             ("/login", Command::Login { user: None }),
             ("/login bob", Command::Login { user: Some(name("bob")) }),
             ("/logout", Command::Logout),
@@ -306,6 +323,7 @@ mod tests {
             ("/kick", KICK),
             ("/kick bob now", KICK),
             ("/ban", BAN),
+            ("/command", CUSTOM),
             ("/rooms all", "/rooms"),
         ] {
             assert_eq!(parse(line), Err(Misspelled::Usage(usage)), "{line}");

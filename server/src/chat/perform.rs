@@ -1,5 +1,7 @@
 //! Doing what a command says.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use lobbyd_core::id::RoomNumber;
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::Code;
@@ -27,6 +29,7 @@ impl Client {
             Command::Who => self.who(),
             Command::Message { user, text } => self.message(user, text).await,
             Command::Kick { user, ban } => self.kick(user, ban).await,
+            Command::Custom { name, parameters } => self.custom(name, parameters).await,
             Command::Login { user } => self.log_in(user).await,
             Command::Logout => self.log_out().await,
             Command::Ping => self.ping().await,
@@ -146,6 +149,18 @@ impl Client {
         }
         // That the member is out, the room has been told.
         if ban { self.show(&[format!("* {user} may not come back to room {room}")]) } else { Ok(()) }
+    }
+
+    async fn custom(&mut self, name: &str, parameters: &str) -> Result<(), End> {
+        // A clock before 1970 is as good as none.
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let timestamp = u64::try_from(since_1970.as_millis()).unwrap_or_default();
+        let handle = self.link.handle.clone();
+        match self.done(handle.command(name, parameters.as_bytes(), timestamp)).await? {
+            Some(reply) if reply.success => self.show(&[render::reply(name, &reply.data)]),
+            Some(reply) => self.complain(&render::failure(name, reply.error_message.as_ref())),
+            None => Ok(()),
+        }
     }
 
     async fn log_in(&mut self, user: Option<UserName>) -> Result<(), End> {

@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use lobbyd_core::data::Data;
 use lobbyd_core::id::UserId;
 use lobbyd_core::packet::{Code, LeaveCause, RoomSummary, User};
+use lobbyd_core::text::Text;
 use lobbyd_net::client::{Event, Welcome};
 use unicode_width::UnicodeWidthStr;
 
@@ -128,6 +130,20 @@ pub(super) fn members(room: &Room, me: Option<&User>) -> Vec<String> {
     std::iter::once(format!("* room {}: {count}", room.number)).chain(rows).collect()
 }
 
+/// What an extension has answered to the command of that name.
+pub(super) fn reply(name: &str, data: &Data) -> String {
+    let said = String::from_utf8_lossy(data.as_bytes());
+    let name = escape(name);
+    if said.is_empty() { format!("* {name}: done") } else { format!("* {name}: {}", escape_message(&said)) }
+}
+
+/// Why an extension has not done the command of that name.
+pub(super) fn failure(name: &str, why: Option<&Text>) -> String {
+    let why =
+        why.map_or_else(|| "it was not done, and nothing says why".to_owned(), |why| escape_message(why.as_str()));
+    format!("{}: {why}", escape(name))
+}
+
 /// The commands, as a table.
 pub(super) fn help() -> Vec<String> {
     let width = COMMANDS.iter().map(|command| command.usage.len()).max().unwrap_or(0);
@@ -179,13 +195,14 @@ fn leave_cause(cause: LeaveCause) -> &'static str {
         LeaveCause::LoggedOut => "logged out",
         LeaveCause::Disconnected => "lost the connection",
         LeaveCause::Kicked => "was sent out",
+        // A later server knows more of them.
+        _ => "is gone",
     }
 }
 
 #[cfg(test)]
 mod tests {
     use lobbyd_core::id::RoomNumber;
-    use lobbyd_core::text::Text;
 
     use super::*;
 
@@ -271,6 +288,8 @@ mod tests {
         shown.push(entered(&nasty, None).concat());
         shown.push(members(&nasty, None).concat());
         shown.push(rooms(&[summary]).concat());
+        shown.push(reply("dice", &Data::from(NASTY)));
+        shown.push(failure("dice", Some(&Text::new(NASTY))));
         for line in shown {
             assert!(line.contains(HARMLESS) && !line.contains('\u{1b}') && !line.contains('\u{202e}'), "{line:?}");
         }
@@ -313,6 +332,14 @@ mod tests {
         let lines = entered(&Room { members, ..room() }, Some(&me));
         let expected = "u0, u1, u2, u4, u5, u6, u7, u8, u9, u10 and 9 more (/who);";
         assert!(lines[0].contains(expected), "{lines:?}");
+    }
+
+    #[test]
+    fn extensions_answer_with_words_or_without() {
+        assert_eq!(reply("dice", &Data::from("4 + 5 = 9")), "* dice: 4 + 5 = 9");
+        assert_eq!(reply("match.ready", &Data::default()), "* match.ready: done");
+        assert_eq!(failure("dice", Some(&Text::new("say how many"))), "dice: say how many");
+        assert_eq!(failure("dice", None), "dice: it was not done, and nothing says why");
     }
 
     #[test]

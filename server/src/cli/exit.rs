@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 /// How the process exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Exit {
     /// 0: everything asked for was done. A server was told to stop and has stopped.
     Fine,

@@ -17,6 +17,8 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use lobbyd_core::extension::RegisterError;
+use lobbyd_net::extension::Extensions;
 
 pub use self::exit::Exit;
 
@@ -58,6 +60,9 @@ enum Command {
     Completions(completions::CompletionsArguments),
 }
 
+/// What extends the server that is served.
+type Extend = Box<dyn FnOnce(&mut Extensions) -> Result<(), RegisterError> + Send>;
+
 /// Runs the program with these arguments (the first is the program's own name) and environment variables.
 ///
 /// What was asked for goes to standard output, everything else to standard error. Says how the process should exit.
@@ -65,8 +70,36 @@ pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Exit {
+    main_with(arguments, environment, |_| Ok(()))
+}
+
+/// Runs the same program, and extends by `extend` what it serves: a daemon of your own, with configuration, accounts,
+/// logs and signals as those of `lobbyd`. `extend` is called on the server's thread, and by nothing but `serve`.
+///
+/// ```no_run
+/// use std::env;
+/// use std::process::ExitCode;
+///
+/// use lobbyd::lobbyd_core::extension::RegisterError;
+/// use lobbyd::lobbyd_net::extension::Extensions;
+/// use lobbyd::lobbyd_net::extension::middleware::WordFilter;
+///
+/// fn extend(extensions: &mut Extensions) -> Result<(), RegisterError> {
+///     extensions.middleware(WordFilter::masking(["darn"]));
+///     Ok(())
+/// }
+///
+/// fn main() -> ExitCode {
+///     lobbyd::cli::main_with(env::args_os(), env::vars_os(), extend).into()
+/// }
+/// ```
+pub fn main_with(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    extend: impl FnOnce(&mut Extensions) -> Result<(), RegisterError> + Send + 'static,
+) -> Exit {
     let outcome = match parse(arguments) {
-        Ok(command_line) => run(command_line, environment.into_iter().collect()),
+        Ok(command_line) => run(command_line, environment.into_iter().collect(), Box::new(extend)),
         Err(error) => Err(error.into()),
     };
     match outcome {
@@ -91,13 +124,13 @@ fn command() -> clap::Command {
     CommandLine::command().mut_subcommand("user", |user| user.mut_args(|argument| argument.global(true)))
 }
 
-fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>) -> anyhow::Result<Exit> {
+fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>, extend: Extend) -> anyhow::Result<Exit> {
     let CommandLine { serve: outer, command } = command_line;
     let outer = Overrides::from(outer);
     let load = |overrides: Overrides| Settings::load(&overrides.into_sources(environment.clone()));
     match command {
-        None => serve(load(outer)?),
-        Some(Command::Serve(arguments)) => serve(load(outer.and(arguments.into())?)?),
+        None => serve(load(outer)?, extend),
+        Some(Command::Serve(arguments)) => serve(load(outer.and(arguments.into())?)?, extend),
         Some(Command::User(user::UserArguments { settings, command })) => {
             let settings = load(outer.and(settings.into())?)?;
             user::run(command, &settings)?;
@@ -124,9 +157,9 @@ fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>) -> any
     }
 }
 
-fn serve(settings: Settings) -> anyhow::Result<Exit> {
+fn serve(settings: Settings, extend: Extend) -> anyhow::Result<Exit> {
     telemetry::init(settings.log.format, settings.log.levels.as_str())?;
-    serve::run(settings)?;
+    serve::run(settings, extend)?;
     Ok(Exit::Fine)
 }
 

@@ -61,6 +61,7 @@ macro_rules! settings {
     )+) => {
         /// Every setting of the daemon, checked. `Debug` shows no secret.
         #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
         pub struct Settings {
             $( $(#[doc = $section_doc])+ pub $section: $Section, )+
             /// Rooms that always exist.
@@ -76,6 +77,7 @@ macro_rules! settings {
         $(
             $(#[doc = $section_doc])+
             #[derive(Clone, Debug, PartialEq, Eq)]
+            #[non_exhaustive]
             pub struct $Section {
                 $( $(#[doc = $doc])+ pub $key: $type, )+
             }

@@ -49,6 +49,7 @@ const PAGE_ROOMS: u32 = 256;
 /// }
 /// // Nobody is here, so nobody hears it, and nobody can be sent out of a room.
 /// assert_eq!(server.announce("the match begins").await, Ok(0));
+/// assert_eq!(server.broadcast_to_room(RoomNumber(1), format!("match {} is over", 7)).await, Ok(0));
 /// let kicked = server.kick(RoomNumber(1), "bob", false).await;
 /// assert_eq!(kicked, Err(AskError::Refused(Code::UserUnknown)));
 /// let report = server.stop().await?;

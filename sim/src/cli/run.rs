@@ -56,7 +56,7 @@ type Execute<'e> = &'e dyn Fn(&Scenario, Layer, u64) -> anyhow::Result<Ran>;
 fn execute(scenario: &Scenario, layer: Layer, seed: u64, target: &Target, extend: &Extend) -> anyhow::Result<Ran> {
     let mut world: Box<dyn World> = match layer {
         Layer::Pure | Layer::Turmoil => world(layer, scenario, seed, extend)?,
-        Layer::Live => match Live::for_scenario(scenario, target, seed) {
+        Layer::Live => match Live::with_extensions(scenario, target, seed, extend) {
             Ok(world) => Box::new(world),
             Err(StartError::CannotDo(cannot @ CannotDo::Layer { .. })) => {
                 return Ok(Ran { skipped: vec![(0, cannot.to_string())], ..Ran::default() });

@@ -36,6 +36,7 @@ use super::clients::Clients;
 use super::line;
 use super::turmoil::validate;
 use super::{Arrival, CannotDo, Failure, World};
+use crate::extend::Extend;
 use crate::network::Chopper;
 use crate::scenario::{Check, Event, Fault, Network, Operation, RedisFault, Scenario, Setup, Step, Store};
 
@@ -115,6 +116,8 @@ pub struct Live {
     broken: mpsc::UnboundedReceiver<String>,
     breaks: mpsc::UnboundedSender<String>,
     setup: Setup,
+    /// Of the daemons.
+    has_middleware: bool,
     /// Daemons that stand still, and until when.
     stalled: Vec<(Instant, String)>,
     started_at: Instant,
@@ -134,6 +137,20 @@ impl Live {
     /// # Errors
     /// When there are no programs to start, when they do not start, or when the setup cannot be had here.
     pub fn for_scenario(scenario: &Scenario, target: &Target, seed: u64) -> Result<Self, StartError> {
+        Self::with_extensions(scenario, target, seed, &Extend::default())
+    }
+
+    /// The same on daemons that have these extensions, each built into its program, which nothing is done about here:
+    /// where they are known to have middleware, what is said need not arrive as it was said.
+    ///
+    /// # Errors
+    /// As [`Live::for_scenario`].
+    pub fn with_extensions(
+        scenario: &Scenario,
+        target: &Target,
+        seed: u64,
+        extend: &Extend,
+    ) -> Result<Self, StartError> {
         let setup = &scenario.setup;
         validate(setup)?;
         let system = |what: &str| {
@@ -173,6 +190,7 @@ impl Live {
             broken,
             breaks,
             setup: setup.clone(),
+            has_middleware: extend.has_middleware(),
             stalled: Vec::new(),
             started_at: Instant::now(),
         })
@@ -343,6 +361,10 @@ impl World for Live {
     fn is_quiet(&self) -> bool {
         let login_since = self.now().saturating_sub(self.setup.config.login_timeout + Duration::from_secs(1));
         self.activity.rest() >= QUIET_AFTER && !self.clients.wait_for_login(login_since)
+    }
+
+    fn has_middleware(&self) -> bool {
+        self.has_middleware
     }
 
     fn left_out(&self) -> Vec<String> {

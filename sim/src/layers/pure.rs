@@ -85,7 +85,9 @@ impl Pure {
         Self::with_checks(setup, seed, true)
     }
 
-    /// The same, with daemons that have extensions.
+    /// The same, with daemons that have extensions. Beside each engine a twin, restored from its snapshot before every
+    /// input, has to do the same, so that what an extension does not store is found out; behind middleware, which packets
+    /// pass once, the twin has to be in the same state.
     ///
     /// # Errors
     /// When the setup cannot be, or nobody stands in for a service.

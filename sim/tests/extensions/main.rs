@@ -13,9 +13,12 @@ use lobbyd_sim::layers::turmoil::Turmoil;
 use lobbyd_sim::runner;
 use lobbyd_sim::scenario::{Scenario, parse};
 
+mod forgetful;
 mod table;
 
 use lobbyd_core::limits::Rate;
+
+use forgetful::Forgetful;
 use table::{Ledger, Table};
 
 fn extensions() -> Extensions {
@@ -98,4 +101,26 @@ fn pure_layer_says_which_service_has_no_stand_in() {
     let setup = scenario("commands").setup;
     let refused = Pure::with_extensions(&setup, 1, &Extend::new(extensions)).err();
     assert_eq!(refused, Some(SetupError::NoStandIn("ledger".parse().expect("a good name"))));
+}
+
+#[test]
+fn what_an_extension_does_not_store_is_found_out() {
+    let scenario = parse(
+        "# .\naccount alice wonder\nalice arrives\n\
+         alice command count -> CustomResponse data=\"1\"\nalice command count -> CustomResponse data=\"2\"\n",
+    );
+    let scenario = scenario.expect("a scenario");
+    let run = |stores: bool| {
+        let extend = Extend::new(move || {
+            let mut extensions = Extensions::new();
+            extensions.command("count", Forgetful { count: 0, stores }).expect("the name is good and free");
+            extensions
+        });
+        let mut world = Pure::with_extensions(&scenario.setup, 1, &extend).expect("the setup can be built");
+        runner::run(&scenario, &mut world).result
+    };
+    assert_eq!(run(true), Ok(()));
+    let violation = run(false).expect_err("the second count is of the twin's own").to_string();
+    assert!(violation.contains("the engine of server, restored from its snapshot, does something else"), "{violation}");
+    assert!(violation.contains("does an extension not `save` all that it keeps"), "{violation}");
 }

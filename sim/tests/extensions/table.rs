@@ -114,6 +114,15 @@ impl CommandHandler for Table {
         let asked: Vec<_> = self.asked.iter().collect();
         serde_json::to_writer(out, &(self.throws, ready, asked)).expect("a table can be written");
     }
+
+    fn load(&mut self, state: &[u8]) -> Result<(), String> {
+        type Rooms = Vec<(RoomNumber, Vec<(SessionId, KeptCommand)>)>;
+        type Stored = (u32, Rooms, Vec<(CallTicket, KeptCommand)>);
+        let (throws, ready, asked): Stored = serde_json::from_slice(state).map_err(|error| error.to_string())?;
+        let ready = ready.into_iter().map(|(room, ready)| (room, ready.into_iter().collect())).collect();
+        *self = Self { throws, ready, asked: asked.into_iter().collect() };
+        Ok(())
+    }
 }
 
 /// A ledger elsewhere.

@@ -7,6 +7,7 @@
 mod inbound;
 mod mind;
 mod outbound;
+mod twin;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};

@@ -13,6 +13,7 @@ use lobbyd_core::time::Instant;
 use lobbyd_net::extension::Assembled;
 use lobbyd_net::extension::middleware::Chain;
 
+use super::twin::Twin;
 use crate::extend::Extend;
 use crate::layers::Failure;
 use crate::model::{Model, Stimulus};
@@ -41,6 +42,8 @@ pub(super) struct Mind {
     chain: Chain,
     /// What the engine is compared with, or what decides. There is none where extensions are.
     model: Option<Model>,
+    /// What the engine is compared with where extensions are: itself, restored.
+    twin: Option<Twin>,
     /// What the model leaves to chance, if it decides.
     random: Random,
     talk_unchecked: u32,
@@ -81,6 +84,7 @@ impl Mind {
             engine,
             chain,
             model: is_modelled.then(|| Model::new(config)),
+            twin: (decider != Decider::Engine && !is_modelled).then(|| Twin::new(extend)),
             random: Random::derived(seed, "model"),
             talk_unchecked: 0,
             deeds: Deeds::default(),
@@ -105,6 +109,7 @@ impl Mind {
         }
         self.engine.handle_input(now, input.clone(), &mut self.deeds.by_engine);
         self.compare(now, Stimulus::Input(&input))?;
+        self.compare_restored(&input, |twin, done| twin.handle_input(now, input.clone(), done))?;
         if self.is_to_be_checked(&input) { self.check(input) } else { Ok(()) }
     }
 
@@ -119,6 +124,9 @@ impl Mind {
         packet: ClientPacket<'_, Sealed>,
     ) -> Result<(), Failure> {
         self.chain.step(&mut self.engine, now, session, packet, &mut self.deeds.by_engine);
+        // Middleware passes nothing a second time, so a twin cannot hear it, too.
+        let renewed = self.twin.as_mut().map_or(Ok(()), |twin| twin.renew(&self.engine));
+        renewed.map_err(|what| self.otherwise(&what, packet))?;
         match self.decider {
             Decider::Engine => Ok(()),
             Decider::CheckedEngine | Decider::Model => self.check(packet),
@@ -135,6 +143,7 @@ impl Mind {
         }
         self.engine.handle_timeout(now, &mut self.deeds.by_engine);
         self.compare(now, Stimulus::Timeout)?;
+        self.compare_restored("a deadline", |twin, done| twin.handle_timeout(now, done))?;
         match self.decider {
             Decider::Engine => Ok(()),
             Decider::CheckedEngine | Decider::Model => self.check("a deadline"),
@@ -187,6 +196,21 @@ impl Mind {
         let Some(model) = &mut self.model else { return Ok(()) };
         let compared = model.check(now, what, &self.deeds.by_engine);
         compared.map_err(|mismatch| Failure(format!("of the engine of {} {mismatch}, after {what:?}", self.name)))
+    }
+
+    /// Holds what the engine has just done against what it does if it is restored before.
+    fn compare_restored(
+        &mut self,
+        after: impl std::fmt::Debug,
+        work: impl FnOnce(&mut Engine, &mut Actions),
+    ) -> Result<(), Failure> {
+        let Some(twin) = &mut self.twin else { return Ok(()) };
+        let followed = twin.follow(&self.engine, &self.deeds.by_engine, work);
+        followed.map_err(|what| self.otherwise(&what, after))
+    }
+
+    fn otherwise(&self, what: &str, after: impl std::fmt::Debug) -> Failure {
+        Failure(format!("the engine of {}, restored from its snapshot, {what}; after {after:?}", self.name))
     }
 
     /// Every input but talk, which changes little and is most of what comes in: of it one in so many in a row.
