@@ -133,7 +133,8 @@ impl Commons {
         self.connections[thread].fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// The slot of a session that has ended away from the thread that has named it is free again.
+    /// The slot of a session that has ended away from the thread that has named it is free again. To be called by who holds
+    /// the engine, when that knows of the end.
     pub(crate) fn vacate(&self, namer: usize, session: SessionId) {
         self.lock_vacated(namer).push(session);
     }

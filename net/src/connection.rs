@@ -143,7 +143,8 @@ impl<S> Connection<S> {
     }
 }
 
-/// The connections of a thread, each in a slot that gives its session its name.
+/// The connections of a thread: those that it has named, each in the slot that gives its session its name, and guests with
+/// the names that other threads have given them. A slot whose connection is elsewhere is kept for its name.
 pub(crate) struct Connections<S> {
     place: Place,
     slots: Vec<Slot<S>>,
@@ -255,7 +256,7 @@ impl<S> Connections<S> {
         }
     }
 
-    /// How many there may be at most.
+    /// How many slots there may be at most, which is how many connections all threads may have together.
     pub(crate) fn slots_max(&self) -> usize {
         self.slots_max as usize
     }

@@ -89,6 +89,8 @@ pub(crate) struct Hub<S> {
     sleepers: Vec<Waker>,
     /// Present with several threads.
     corridor: Option<Corridor<S>>,
+    /// Sessions that have ended here and were named by other threads. Those learn of it in a turn, when the engine knows.
+    departed: Vec<SessionId>,
     this: Weak<RefCell<Self>>,
     flusher: Option<Waker>,
     housekeeper: Option<Waker>,
@@ -142,6 +144,7 @@ impl<S: Stream> Hub<S> {
                 mail: Vec::new(),
                 sleepers: Vec::new(),
                 corridor,
+                departed: Vec::new(),
                 this: this.clone(),
                 flusher: None,
                 housekeeper: None,
@@ -232,7 +235,7 @@ impl<S: Stream> Hub<S> {
 
     /// A turn for what this thread has to tell the engine itself, if there is anything.
     fn take_own_turn(&mut self) {
-        if self.system.has_work() {
+        if self.system.has_work() || !self.departed.is_empty() {
             let commons = Rc::clone(&self.commons);
             let helm = self.begin_turn(&commons);
             self.end_turn(helm);
@@ -333,6 +336,10 @@ impl<S: Stream> Hub<S> {
         // Nearly every turn finds nothing.
         if self.system.has_work() {
             self.run_system(&mut helm);
+        }
+        // Only now: else a new session could be named like one of which the engine does not know yet that it is over.
+        for session in self.departed.drain(..) {
+            self.commons.vacate(self.place.namer_of(session.index), session);
         }
         let next_at = helm.engine.poll_timeout();
         let is_earlier = next_at.is_some_and(|next_at| helm.timer_at.is_none_or(|timer_at| next_at < timer_at));

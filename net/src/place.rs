@@ -50,12 +50,12 @@ impl Place {
 #[derive(Debug)]
 pub(crate) struct Places {
     place: Place,
-    /// For each slot that has moved once, or one behind it, the thread, or [`AT_HOME`].
+    /// For each slot that has moved once, or one behind it, the thread, or [`WITH_NAMER`].
     moved: Vec<u8>,
 }
 
 /// With the thread that has named it. There are fewer threads than this.
-const AT_HOME: u8 = u8::MAX;
+const WITH_NAMER: u8 = u8::MAX;
 
 impl Places {
     pub(crate) fn new(threads: usize) -> Self {
@@ -66,7 +66,7 @@ impl Places {
     #[inline]
     pub(crate) fn thread_of(&self, session: SessionId) -> usize {
         match self.moved.get(session.index as usize) {
-            None | Some(&AT_HOME) => self.place.namer_of(session.index),
+            None | Some(&WITH_NAMER) => self.place.namer_of(session.index),
             Some(thread) => usize::from(*thread),
         }
     }
@@ -78,12 +78,12 @@ impl Places {
             if self.moved.len() <= index {
                 return;
             }
-            AT_HOME
+            WITH_NAMER
         } else {
             u8::try_from(thread).expect("there are at most 64 threads")
         };
         if self.moved.len() <= index {
-            self.moved.resize(index + 1, AT_HOME);
+            self.moved.resize(index + 1, WITH_NAMER);
         }
         self.moved[index] = thread;
     }

@@ -127,9 +127,10 @@ impl Questions {
         self.open.push(Question { number, daemon, served, asked_at: now, others, stalled, may_end, answer });
     }
 
-    /// The daemon's process does not run for so long.
+    /// The daemon's process does not run for so long, or for as long as it was said already.
     pub(crate) fn stalls(&mut self, now: Duration, daemon: &str, gap: Duration) {
-        self.stalled_until.insert(daemon.to_owned(), now + gap);
+        let until = self.stalled_until.entry(daemon.to_owned()).or_default();
+        *until = (now + gap).max(*until);
         self.open.iter_mut().filter(|open| open.daemon == daemon).for_each(|open| open.stalled += gap);
     }
 
@@ -252,6 +253,13 @@ mod tests {
         stalled.stalls(MILLI, "server", 500 * MILLI);
         assert_eq!(stalled.listen(late, &config()), Ok(()));
         assert!(stalled.listen(late + 500 * MILLI, &config()).is_err());
+        // A shorter stop in a longer one ends with that.
+        let mut twice = Questions::default();
+        twice.stalls(Duration::ZERO, "server", 500 * MILLI);
+        twice.stalls(MILLI, "server", MILLI);
+        twice.push(MILLI, "server", Served::Never, |_| Box::pin(pending()));
+        assert_eq!(twice.listen(late + 400 * MILLI, &config()), Ok(()));
+        assert!(twice.listen(late + 500 * MILLI, &config()).is_err());
         let mut ended = silent();
         ended.ends("server");
         assert_eq!(ended.listen(late, &config()), Ok(()));

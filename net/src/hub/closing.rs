@@ -160,7 +160,7 @@ impl<S: Stream> Hub<S> {
         if self.place.has_named(session.index) {
             self.connections.vacate(*session);
         } else {
-            self.commons.vacate(self.place.namer_of(session.index), *session);
+            self.departed.push(*session);
         }
         self.commons.remove_connection(self.place.thread);
         if self.connections.is_empty() {

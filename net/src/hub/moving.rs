@@ -21,8 +21,8 @@ use crate::parcel::Notice;
 use crate::transport::Stream;
 
 impl<S: Stream> Hub<S> {
-    /// The thread to which a connection of this one had better go: more of its room are there than here, and more than
-    /// anywhere else.
+    /// The thread to which a connection of this one had better go: more of its room are there than here, and nowhere are
+    /// more. That it has just entered is not asked for; it is in the room, and that is what counts.
     pub(super) fn better_thread(&self, helm: &Helm, session: SessionId) -> Option<usize> {
         let mut mates = [0_u32; SHARDS_MAX];
         for mate in helm.engine.room_mates(session) {

@@ -140,7 +140,8 @@ impl<S: Stream> Hub<S> {
             }
         }
         // What follows is handled there, also if nothing more comes.
-        is_ready |= better_thread.is_some() && !matches!(next_frame(rest, self.frame_bytes_max), Ok(None));
+        let goes = better_thread.is_some() && self.is_open(session);
+        is_ready |= goes && !matches!(next_frame(rest, self.frame_bytes_max), Ok(None));
         self.traffic.packets_in += u64::from(frames);
         self.user_lane.handled += u64::from(frames);
         self.tally.batch(frames);

@@ -53,7 +53,7 @@ impl<S: Stream> Hub<S> {
         if !is_open || self.poll_open(&mut context, session).is_ready() {
             self.visit_closing(&mut context, session);
         }
-        // The stream may have broken.
+        // The stream may have broken, and the session ended.
         self.take_own_turn();
     }
 

@@ -11,8 +11,9 @@ use lobbyd_net::client::{ClientError, Event, Events, Handle};
 use crate::support::{GENERAL, builder, log_in, name, settings};
 
 const THREADS: u32 = 3;
-const CLIENTS: usize = 12;
-const MESSAGES: usize = 100;
+/// More of a room than one thread takes.
+const CLIENTS: usize = 36;
+const MESSAGES: usize = 30;
 
 /// A server with several I/O threads, that knows `CLIENTS` users.
 async fn start(extend: impl FnOnce(lobbyd::ServerBuilder) -> lobbyd::ServerBuilder) -> ServerHandle {
@@ -57,8 +58,12 @@ async fn clients_of_all_threads_hear_everything_once_and_in_order() {
         clients.push((client, events));
     }
     let stats = server.stats().await.unwrap();
-    assert_eq!(stats.io_threads.iter().map(|thread| thread.connections).collect::<Vec<_>>(), [4, 4, 4]);
-    assert_eq!((stats.report.connections, stats.report.traffic.accepted), (12, 12));
+    let mut spread: Vec<_> = stats.io_threads.iter().map(|thread| thread.connections).collect();
+    spread.sort_unstable();
+    // The room gathers on one thread until that has a quarter above its share, and eight.
+    assert!(spread[0] > 0 && (20..=23).contains(&spread[2]), "{spread:?}");
+    assert!(stats.io_threads.iter().map(|thread| thread.moved_here).sum::<u64>() > 0, "{stats:?}");
+    assert_eq!((stats.report.connections, stats.report.traffic.accepted), (CLIENTS as u64, CLIENTS as u64));
     let connections = server.connection_stats().await.unwrap();
     assert_eq!(connections.iter().filter(|one| one.room == Some(GENERAL)).count(), CLIENTS);
 
@@ -71,7 +76,7 @@ async fn clients_of_all_threads_hear_everything_once_and_in_order() {
         assert!(heard.is_sorted_by(|one, next| one < next), "{heard:?}");
         let mut all = [said, heard].concat();
         all.sort_unstable();
-        // Twelve have entered before.
+        // So many have entered before.
         let first = CLIENTS as u64 + 1;
         assert_eq!(all, (first..first + (CLIENTS * MESSAGES) as u64).collect::<Vec<_>>());
         kept.push(client);

@@ -130,7 +130,7 @@ impl Daemon {
     /// # Errors
     /// When it cannot listen.
     pub(super) async fn run(self: Rc<Self>) -> Result<(), Box<dyn std::error::Error>> {
-        self.stall(Duration::ZERO);
+        self.go_on();
         // All tasks of the process are in here, so that none of them runs while it is stopped.
         let mut tasks = LocalSet::new();
         tasks.unhandled_panic(UnhandledPanic::ShutdownRuntime);
@@ -203,9 +203,15 @@ impl Daemon {
         .await
     }
 
-    /// Stops the process until that time of the simulation.
+    /// Stops the process until that time of the simulation, or until the later one until which it is stopped already.
     pub(super) fn stall(&self, until: Duration) {
-        self.stalled_until.set(until);
+        self.stalled_until.set(self.stalled_until.get().max(until));
+        self.is_missed.set(false);
+    }
+
+    /// A new process is not stopped.
+    fn go_on(&self) {
+        self.stalled_until.set(Duration::ZERO);
         self.is_missed.set(false);
     }
 
@@ -217,7 +223,7 @@ impl Daemon {
     /// Says that the process is gone, and lets go of what it held.
     pub(super) fn crashed(&self) {
         self.state.replace(State::Crashed);
-        self.stall(Duration::ZERO);
+        self.go_on();
     }
 
     /// Says that the process is about to be there again.
