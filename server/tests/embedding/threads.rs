@@ -113,6 +113,51 @@ async fn login_that_is_wrong_or_given_up_is_nothing_special_on_another_thread() 
     server.stop().await.unwrap();
 }
 
+/// Where they have moved to, they end at a moment of their own; and where they were named, others come.
+#[tokio::test]
+async fn clients_that_move_and_are_reset_and_others_that_come_meanwhile_break_nothing() {
+    const AT_ONCE: usize = 8;
+    const ROUNDS: usize = 40;
+    let mut settings = settings();
+    settings.server.io_threads = THREADS;
+    settings.limits.connects_per_address_burst = 1_000_000;
+    let accounts =
+        || (0..AT_ONCE * ROUNDS + 1).fold(ListedAccounts::new(), |all, number| all.with(name(&user(number)), "secret"));
+    let server = builder().settings(settings).accounts(accounts).start().await.unwrap();
+    let (resident, _events) = log_in(&server, &user(AT_ONCE * ROUNDS), "secret").await;
+    resident.enter(GENERAL, None).await.unwrap();
+    let visits = (0..AT_ONCE).map(|visitor| {
+        let address = server.address();
+        tokio::spawn(async move {
+            for round in 0..ROUNDS {
+                let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+                // Dropped, it is reset.
+                stream.set_zero_linger().unwrap();
+                let (client, _events, connection) =
+                    lobbyd_net::client::connect(stream, "embedding test").await.unwrap();
+                let running = tokio::spawn(connection.run());
+                client.login(&user(visitor * ROUNDS + round), b"secret").await.unwrap();
+                client.enter(GENERAL, None).await.unwrap();
+                running.abort();
+            }
+        })
+    });
+    for visit in visits.collect::<Vec<_>>() {
+        visit.await.unwrap();
+    }
+    let stats = loop {
+        let stats = server.stats().await.unwrap();
+        if stats.report.connections == 1 {
+            break stats;
+        }
+        tokio::task::yield_now().await;
+    };
+    let moved: u64 = stats.io_threads.iter().map(|thread| thread.moved_here).sum();
+    assert!(moved > (AT_ONCE * ROUNDS / 2) as u64, "only {moved} have moved");
+    assert_eq!((stats.report.counts.sessions, stats.report.counts.members), (1, 1));
+    server.stop().await.unwrap();
+}
+
 /// Panics with a word that panics itself when it is dropped, where no guard is any more.
 #[derive(Clone)]
 struct Mine;
