@@ -15,6 +15,7 @@ use super::visiting::VISITS_AT_A_TIME;
 use super::writing::{CLOSING_BYTES, WRITES_PER_TURN};
 use super::*;
 use crate::codec;
+use crate::corridor::corridor;
 use crate::extension::{Assembled, Extensions};
 use crate::login::Logins;
 use crate::parcel::{FrameKind, Notice, Role};
@@ -65,20 +66,31 @@ impl Accounts for Nobody {
 }
 
 fn hub(config: Config) -> Rc<RefCell<Hub<Chatterbox>>> {
+    hubs(config, 1, Ok).remove(0)
+}
+
+/// How a stream is taken up on another thread.
+type Attach = fn(Chatterbox) -> io::Result<Chatterbox>;
+
+/// The hubs of a node, the home first.
+fn hubs(config: Config, threads: usize, attach: Attach) -> Vec<Rc<RefCell<Hub<Chatterbox>>>> {
     let logins = Logins::new(Rc::new(Nobody), None, Duration::from_secs(5));
     let (sessions_max, frame_bytes_max) = (config.sessions_max, config.frame_bytes_max);
     let outbox_bytes_max = config.outbox_bytes_max as usize;
     let Assembled { engine, services, chain, figures, buffers } = Extensions::new().assemble(config, 1, Instant::ZERO);
-    let commons = Arc::new(Commons::new(engine, chain, figures, 1, 0));
-    let parts = HubParts {
-        commons,
-        place: Place::new(0, 1),
+    let commons = Arc::new(Commons::new(engine, chain, figures, threads, 0));
+    let parts = |thread| HubParts {
+        commons: Arc::clone(&commons),
+        place: Place::new(thread, threads),
         room_key: [1; 16],
         sessions_max,
         outbox_bytes_max,
         frame_bytes_max,
     };
-    Hub::new(parts, Some(Home::new(services, logins, buffers, Vec::new())), None)
+    let mut home = Some(Home::new(services, logins, buffers, Vec::new()));
+    let ends = corridor(threads).into_iter().enumerate();
+    ends.map(|(thread, end)| Hub::new(parts(thread), home.take(), (threads > 1).then(|| end.open(Ok, attach))))
+        .collect()
 }
 
 /// A turn in which nothing happens but this.
@@ -315,4 +327,29 @@ async fn parcel_for_whoever_had_the_slot_before_reaches_nobody() {
     assert_eq!((newcomer.outbox.len(), newcomer.phase), (before, Phase::Open));
     assert!(hub.pings.is_empty());
     assert_eq!((hub.parcels, hub.appends), (1, 0));
+}
+
+/// Whether its stream was lost on the way, or its client resets it there.
+#[test]
+fn slot_of_a_session_that_ends_on_another_thread_is_free_only_when_the_engine_knows() {
+    let arrives: Attach = Ok;
+    let is_lost: Attach = |_| Err(io::ErrorKind::OutOfMemory.into());
+    for attach in [arrives, is_lost] {
+        let hubs = hubs(Config::default(), 2, attach);
+        let session = accept(&hubs[0], &Rc::default());
+        in_turn(&mut hubs[0].borrow_mut(), |hub, helm| hub.move_to(helm, session, 1));
+        assert!(hubs[0].borrow().connections.is_empty());
+        let mut hub = hubs[1].borrow_mut();
+        hub.read_mailbox();
+        if hub.is_open(session) {
+            hub.break_connection(session, &io::ErrorKind::ConnectionReset.into());
+            hub.remove(session);
+        }
+        let commons = hub.commons.clone();
+        let sessions = |hub: &mut Hub<Chatterbox>| commons.relay().look(&mut hub.waits).engine.session_count();
+        assert_eq!((sessions(&mut hub), commons.take_vacated(0)), (1, vec![]), "it could be named like a living one");
+        hub.take_own_turn();
+        assert_eq!((sessions(&mut hub), commons.take_vacated(0)), (0, vec![session]));
+        assert_eq!((hub.connections.count(), commons.connections()), (0, 0));
+    }
 }
