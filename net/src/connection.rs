@@ -200,13 +200,10 @@ impl<S> Connections<S> {
 
     #[inline]
     pub(crate) fn get_mut(&mut self, session: SessionId) -> Option<&mut Connection<S>> {
-        let slot = self.place.slot(session.index);
-        let connection = if self.place.has_named(session.index) {
-            self.slots.get_mut(slot)?.connection.as_mut()
-        } else {
-            self.guests[self.place.namer_of(session.index)].get_mut(slot)?.as_deref_mut()
-        };
-        connection.filter(|connection| connection.session == session)
+        let Self { place, slots, guests, .. } = self;
+        let own = slots.get_mut(place.slot(session.index)).and_then(|slot| slot.connection.as_mut());
+        // What another thread has named is at best somebody else here, so that those who are here anyway cost no question.
+        own.filter(|connection| connection.session == session).or_else(|| find_guest(guests, *place, session))
     }
 
     fn get(&self, namer: usize, slot: usize) -> Option<&Connection<S>> {
@@ -268,6 +265,16 @@ impl<S> Connections<S> {
     pub(crate) fn is_empty(&self) -> bool {
         self.count() == 0
     }
+}
+
+#[cold]
+fn find_guest<S>(
+    guests: &mut [Vec<Option<Box<Connection<S>>>>],
+    place: Place,
+    session: SessionId,
+) -> Option<&mut Connection<S>> {
+    let guest = guests[place.namer_of(session.index)].get_mut(place.slot(session.index))?.as_deref_mut();
+    guest.filter(|connection| connection.session == session)
 }
 
 #[cfg(test)]

@@ -127,7 +127,8 @@ impl<S: Stream> Hub<S> {
         recipients
     }
 
-    #[inline]
+    // Left to itself, the compiler makes it a call for every recipient.
+    #[inline(always)]
     fn append_usual(&mut self, to: SessionId, half_full: usize, frame: &[u8]) -> bool {
         let Some(connection) = self.connections.get_mut(to) else {
             return false;
