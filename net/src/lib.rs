@@ -10,7 +10,8 @@
 //!   others leave what its connections are sent. `relay.rs` keeps the order of events. With one I/O thread the lock is
 //!   never waited for, and there is no mail.
 //! - A connection goes through the corridor (`corridor.rs`) when it moves to the thread of its room: one of the standard
-//!   library's channels to each thread, into which only the holder of the engine puts anything.
+//!   library's channels to each thread, into which only the holder of the engine puts anything. Where such a session ends,
+//!   its slot goes back to the thread that has named it, behind a lock, which only the holder of the engine takes, too.
 //! - Errands and visits of a hub may be woken from anywhere (a [`node::NodeHandle`] on another thread, a password that was
 //!   hashed elsewhere). That is an atomic and a lock of our own, in `errands/bell.rs`.
 //! - [`node::NodeHandle`] and [`client`] are for any thread. They share state by tokio's channels, and the client's by one

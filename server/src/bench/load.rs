@@ -2,6 +2,7 @@
 
 /// What is asked of a server for a while.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Load {
     /// Clients that enter a room, and stay in it unless the role is another.
     pub clients: u32,
@@ -19,6 +20,7 @@ pub struct Load {
 
 /// Further connections, which log in and out.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Storm {
     /// How many they are.
     pub connections: u32,

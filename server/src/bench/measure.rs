@@ -90,7 +90,7 @@ pub(super) fn measure(
     options: &Options,
     processors: Processors,
 ) -> anyhow::Result<Measurement> {
-    let load = scenario.load(options.clients, options.rooms);
+    let load = options.load(scenario);
     let server = Server::start(target, scenario, &load, options, processors)?;
     let outcome = match target {
         Target::Lobbyd { .. } | Target::Address(_) => drive(Lobbyd::new(&options.secret), &server, &load, options),

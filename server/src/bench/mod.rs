@@ -72,13 +72,34 @@ pub struct Progress {
 ///
 /// A server that fails does not end the bench: its measurement says why.
 ///
+/// ```no_run
+/// use std::ops::ControlFlow;
+/// use std::time::Duration;
+///
+/// use lobbyd::bench::{Options, Scenario, Target, run, text};
+///
+/// # fn main() -> anyhow::Result<()> {
+/// // 200 clients say 1,000 messages a second among them, for five seconds, on a server that is started for it.
+/// let options = Options {
+///     scenarios: vec![Scenario::Paced],
+///     targets: vec![Target::Lobbyd { name: "lobbyd".to_owned(), program: "lobbyd".into(), io_threads: None }],
+///     clients: Some(200),
+///     messages: Some(1_000),
+///     duration: Duration::from_secs(5),
+///     ..Options::default()
+/// };
+/// println!("{}", text(&run(&options, |_| ControlFlow::Continue(()))?));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// When there is nothing to do, or this process may not open as many files as the load has connections.
 pub fn run(options: &Options, mut watch: impl FnMut(&Progress) -> ControlFlow<()>) -> anyhow::Result<Report> {
     ensure!(!options.targets.is_empty() && !options.scenarios.is_empty(), "there is nothing to measure");
     ensure!(options.rounds > 0 && !options.duration.is_zero(), "a bench takes one round and some time at least");
     for scenario in &options.scenarios {
-        let connections = scenario.load(options.clients, options.rooms).connections();
+        let connections = options.load(*scenario).connections();
         ensure!(connections > 0, "a bench takes one client at least");
         measure::allow_files(connections)?;
     }

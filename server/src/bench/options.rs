@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::load::{Drive, Load};
 use super::scenario::Scenario;
 use super::target::Target;
 
@@ -20,6 +21,8 @@ pub struct Options {
     pub clients: Option<u32>,
     /// Rooms, where not as many as the scenario usually has.
     pub rooms: Option<u32>,
+    /// Messages a second in all, where not as many as the scenario usually has. Only of scenarios with a schedule.
+    pub messages: Option<u32>,
     /// The names of users, with `{}` where their number goes: they must exist on a server that runs already.
     pub users: String,
     /// The secret of every user.
@@ -39,6 +42,7 @@ impl Default for Options {
             duration: Duration::from_secs(3),
             clients: None,
             rooms: None,
+            messages: None,
             users: "b{}".to_owned(),
             secret: "bench".to_owned(),
             settings: Vec::new(),
@@ -48,9 +52,33 @@ impl Default for Options {
 }
 
 impl Options {
+    /// The load of a scenario.
+    #[must_use]
+    pub fn load(&self, scenario: Scenario) -> Load {
+        let load = scenario.load(self.clients, self.rooms);
+        match (load.drive, self.messages) {
+            (Drive::Paced(_), Some(messages)) => Load { drive: Drive::Paced(messages.into()), ..load },
+            _without_a_schedule => load,
+        }
+    }
+
     /// The name of a user, by number.
     #[must_use]
     pub fn user(&self, number: u32) -> String {
         self.users.replace("{}", &number.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_those_of_a_schedule() {
+        let options = Options { messages: Some(70), clients: Some(20), ..Options::default() };
+        assert_eq!(options.load(Scenario::Paced).drive, Drive::Paced(70.0));
+        assert_eq!(options.load(Scenario::Saturation).drive, Drive::UnderWay(8));
+        assert_eq!((options.load(Scenario::Paced).clients, options.load(Scenario::BigRoom).clients), (20, 20));
+        assert_eq!(Options::default().load(Scenario::Paced).drive, Drive::Paced(5_000.0));
     }
 }

@@ -99,7 +99,7 @@ impl Report {
         });
         let targets: Vec<TargetReport> = targets.collect();
         let scenarios = options.scenarios.iter().map(|scenario| {
-            let load = scenario.load(options.clients, options.rooms);
+            let load = options.load(*scenario);
             ScenarioReport {
                 name: scenario.name(),
                 about: scenario.about(),

@@ -46,6 +46,9 @@ pub(super) struct BenchArguments {
     /// In how many rooms, instead of what each scenario usually has
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rooms: Option<u32>,
+    /// How many messages a second in all, instead of what each scenario with a schedule usually has
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    messages: Option<u32>,
     /// Measure a lobbyd that runs already. Its limits must be above the load, and rooms from 1 on must be open
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<SocketAddr>,
@@ -163,6 +166,7 @@ fn options(arguments: BenchArguments) -> anyhow::Result<Options> {
         duration: Duration::from_secs_f64(arguments.seconds),
         clients: arguments.clients,
         rooms: arguments.rooms,
+        messages: arguments.messages,
         users: arguments.users,
         secret: arguments.secret,
         settings: arguments.set,
