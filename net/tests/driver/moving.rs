@@ -9,7 +9,7 @@ use lobbyd_core::packet::{ClientPacket, CloseReason, Secret, ServerPacket};
 use tokio::task::yield_now;
 
 use crate::pipe::{ClientEnd, GARDEN, PLAZA, World};
-use crate::shards::{Ear, SHARDS, member, settle, with_seeds};
+use crate::shards::{Ear, SHARDS, member, settle, stop, with_seeds};
 
 const REQUEST: RequestId = RequestId(9);
 
@@ -256,14 +256,7 @@ async fn stopped_node_ends_with_those_who_are_moving() {
         for _ in 0..seed {
             yield_now().await;
         }
-        world.handle.stop().await.unwrap();
-        settle().await;
-        for client in &clients {
-            assert!(client.is_closed() && !client.is_reset(), "seed {seed}");
-            client.end();
-        }
-        let report = world.running.await.unwrap();
-        assert_eq!((report.connections, report.traffic.accepted, report.pool.lent), (0, 30, 0));
+        stop(world, &clients, seed).await;
     })
     .await;
 }

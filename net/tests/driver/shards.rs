@@ -238,22 +238,27 @@ async fn silent_clients_of_all_shards_are_pinged_and_heard() {
     .await;
 }
 
+/// The node stops, and all its clients learn of it.
+pub(crate) async fn stop(world: World, clients: &[ClientEnd], seed: u64) {
+    world.handle.stop().await.unwrap();
+    settle().await;
+    for client in clients {
+        assert!(client.is_closed() && !client.is_reset(), "seed {seed}");
+        client.end();
+    }
+    let report = world.running.await.unwrap();
+    assert_eq!((report.connections, report.traffic.accepted, report.pool.lent), (0, clients.len() as u64, 0));
+    assert_eq!((report.counts.sessions, report.lanes.system.waiting), (0, 0));
+    assert!(world.handle.report().await.is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn stopped_node_ends_with_all_its_shards() {
     with_seeds(async |seed| {
         let world = World::start_sharded(SHARDS, seed);
         let names = ["ada", "grace", "mary", "joan"];
         let clients = members(&world, &names).await;
-        world.handle.stop().await.unwrap();
-        settle().await;
-        for client in &clients {
-            assert!(client.is_closed() && !client.is_reset(), "seed {seed}");
-            client.end();
-        }
-        let report = world.running.await.unwrap();
-        assert_eq!((report.connections, report.traffic.accepted, report.pool.lent), (0, 4, 0));
-        assert_eq!((report.counts.sessions, report.lanes.system.waiting), (0, 0));
-        assert!(world.handle.report().await.is_err());
+        stop(world, &clients, seed).await;
     })
     .await;
 }
