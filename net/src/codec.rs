@@ -58,6 +58,23 @@ pub fn encode_server(packet: &ServerPacket, out: &mut Vec<u8>) {
     encode(packet, out);
 }
 
+/// What a value of a journal may announce that it holds: the state of a whole engine.
+const JOURNAL_BYTES_MAX: usize = i32::MAX as usize;
+
+const JOURNAL_CONFIGURATION: Configuration<LittleEndian, Varint, Limit<JOURNAL_BYTES_MAX>> =
+    standard().with_limit::<JOURNAL_BYTES_MAX>();
+
+/// Appends a value of a journal to `out`.
+#[inline]
+pub(crate) fn append_value<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+    write_into(value, Appender(out));
+}
+
+/// Reads a value of a journal from the front of `bytes`, and says how many it took. None if there is none.
+pub(crate) fn read_value<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<(T, usize)> {
+    bincode::serde::borrow_decode_from_slice(bytes, JOURNAL_CONFIGURATION).ok()
+}
+
 fn decode<'a, T: Deserialize<'a> + Serialize>(payload: &'a [u8], packets: u32) -> Result<T, WireFault> {
     let Ok((packet, consumed)) = bincode::serde::borrow_decode_from_slice::<T, _>(payload, CONFIGURATION) else {
         return Err(fault(payload, packets));
@@ -98,10 +115,11 @@ fn encoded_bytes<T: Serialize>(packet: &T) -> usize {
     count
 }
 
-fn write_into<T: Serialize>(packet: &T, writer: impl Writer) {
-    bincode::serde::encode_into_writer(packet, writer, CONFIGURATION).expect(
-        "neither writer fails, and the only values bincode refuses, sequences of unknown length, no packet has",
-    );
+#[inline]
+fn write_into<T: Serialize>(value: &T, writer: impl Writer) {
+    // How values are written is the same for both configurations: they differ in what may be read.
+    bincode::serde::encode_into_writer(value, writer, CONFIGURATION)
+        .expect("neither writer fails, and the only values bincode refuses, sequences of unknown length, nothing has");
 }
 
 /// Adds what is written to the end of a buffer.

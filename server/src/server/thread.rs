@@ -189,6 +189,7 @@ fn assemble(mut builder: ServerBuilder) -> Result<(Running, Vec<IoShard>), Start
         accounts: stores.accounts.clone(),
         presence: stores.presence.clone().map(|presence| presence as _),
         extensions: extended,
+        journal: None,
     };
     let (node, shards, handle) = Node::with_threads(parts, Spread::over(settings.server.io_threads as usize));
     let control = match &stores.embedded {

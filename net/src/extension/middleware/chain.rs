@@ -4,7 +4,6 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::id::SessionId;
 use lobbyd_core::input::Input;
@@ -14,6 +13,7 @@ use tracing::{error, info};
 
 use super::super::panic_message;
 use super::{Decision, Interest, Middleware, Outcome, Packet, Passage};
+use crate::journal::RecordedEngine;
 use crate::stats::MiddlewareStats;
 
 /// Middleware in its order. An empty chain costs nothing.
@@ -76,7 +76,7 @@ impl Chain {
     /// Hands a packet to the engine, through the chain and back. What the engine does is in `actions`, which were empty.
     pub fn step(
         &mut self,
-        engine: &mut Engine,
+        engine: &mut RecordedEngine,
         now: Instant,
         session: SessionId,
         packet: Packet<'_>,
