@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Heading {
     /// The program that recorded it and its version: only the same one is sure to do the same again.
     pub program: String,
+    /// Names the life of the server that it is of, so that parts of several are told apart.
+    pub run: u64,
     /// When the part began, in milliseconds since 1970 (UTC), by that machine's clock.
     pub unix_ms: u64,
     /// Where the part begins.

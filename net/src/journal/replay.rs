@@ -57,14 +57,14 @@ impl Replay {
         Ok(Self { engine, actions: Actions::new(), now, entries, lost })
     }
 
-    /// Tells the engine what an entry says, and gives what it wants done, until the next call.
+    /// Tells the engine what an entry says. What it wants done is in [`Replay::actions`].
     ///
     /// # Errors
     /// When that is another number of actions or recipients than was recorded, or the engine's end another state.
     ///
     /// # Panics
     /// Where the recorded engine did: only an entry without an outcome can.
-    pub fn step(&mut self, entry: &Entry<Input<'_>>, recorded: Option<Outcome>) -> Result<&Actions, Difference> {
+    pub fn step(&mut self, entry: &Entry<Input<'_>>, recorded: Option<Outcome>) -> Result<(), Difference> {
         self.actions.clear();
         let number = self.entries;
         self.entries += 1;
@@ -77,8 +77,14 @@ impl Replay {
         let found = Outcome::of(&self.actions);
         match recorded {
             Some(recorded) if recorded != found => Err(Difference::Outcome { entry: number, found, recorded }),
-            Some(_) | None => Ok(&self.actions),
+            Some(_) | None => Ok(()),
         }
+    }
+
+    /// What the engine wants done about the last entry.
+    #[must_use]
+    pub fn actions(&self) -> &Actions {
+        &self.actions
     }
 
     /// Whether the part that begins there is the next one, so that this replay goes on with its entries. If not, entries
