@@ -288,15 +288,15 @@ fn damage_is_a_violation_and_a_cut_is_not() {
     let file = journal(folder.path());
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() - 1]).unwrap();
-    let (summary, text) = told(&[file.clone()], &Options::default()).unwrap();
+    let (summary, text) = told(std::slice::from_ref(&file), &Options::default()).unwrap();
     assert!(text.contains("cut off") && summary.violations.is_empty(), "{text}");
     fs::write(&file, &whole[..20]).unwrap();
-    let (summary, text) = told(&[file.clone()], &Options::default()).unwrap();
+    let (summary, text) = told(std::slice::from_ref(&file), &Options::default()).unwrap();
     assert!(text.contains("nothing is in it") && summary.violations.is_empty(), "{text}");
     let mut damaged = whole.clone();
     damaged.extend_from_slice(&[1, 0, 0, 0, 1, 2, 3, 4, 5, 6]);
     fs::write(&file, &damaged).unwrap();
-    let (summary, text) = told(&[file.clone()], &Options::default()).unwrap();
+    let (summary, text) = told(std::slice::from_ref(&file), &Options::default()).unwrap();
     let [violation] = &summary.violations[..] else { panic!("{text}") };
     assert!(violation.contains("is damaged: its checksum is"), "{violation}");
     assert_eq!(summary.entries, 11, "what is before it is whole");
