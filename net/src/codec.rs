@@ -73,10 +73,12 @@ pub(crate) fn read_value<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<(T, 
     const SOME: usize = 1 << 16;
     const MANY: usize = 1 << 22;
     const MOST: usize = i32::MAX as usize;
-    let value = match bytes.len() {
-        ..=SOME => borrow_decode_from_slice(bytes, standard().with_limit::<{ 8 * SOME }>()),
-        ..=MANY => borrow_decode_from_slice(bytes, standard().with_limit::<{ 8 * MANY }>()),
-        _ => borrow_decode_from_slice(bytes, standard().with_limit::<MOST>()),
+    let value = if bytes.len() <= SOME {
+        borrow_decode_from_slice(bytes, standard().with_limit::<{ 8 * SOME }>())
+    } else if bytes.len() <= MANY {
+        borrow_decode_from_slice(bytes, standard().with_limit::<{ 8 * MANY }>())
+    } else {
+        borrow_decode_from_slice(bytes, standard().with_limit::<MOST>())
     };
     value.ok()
 }
