@@ -193,7 +193,7 @@ mod checksum {
     }
 
     fn block(bytes: usize) -> Vec<u8> {
-        let block: Vec<u8> = (0..bytes).map(|at| (at * 31 >> 3) as u8).collect();
+        let block: Vec<u8> = (0..bytes).map(|at| ((at * 31) >> 3) as u8).collect();
         assert_eq!(plain(&block), crc32c::crc32c(&block));
         block
     }
