@@ -3,7 +3,7 @@
 //! `cargo run --release -p lobbyd-sim --example pace [pure|turmoil|floor] [SIMULATED_SECONDS] [checks] [chop=BYTES]`
 //!
 //! `checks` holds everything against the model and the invariants, `chop` moves at most so many bytes at a time. On
-//! turmoil the clients are on five hosts; `floor` is what turmoil itself costs with as much traffic between as many hosts.
+//! turmoil the clients are on five hosts, on the usual network; `floor` is what turmoil itself costs with as much traffic between as many hosts.
 //! Where the system tells it, the processor's time is said beside the clock's.
 
 mod floor;
