@@ -25,8 +25,8 @@ const FRAME_BYTES: usize = 10;
 
 type Room = Rc<RefCell<Vec<OwnedWriteHalf>>>;
 
-/// A simulation in which a host passes on whatever a client says to everybody in its room, on a network and in ticks as on
-/// the layer. `heard` counts the bytes.
+/// A simulation in which a host passes on whatever a client says to everybody in its room, on a network and in ticks as
+/// on the layer. `heard` counts the bytes.
 pub(crate) fn simulation(heard: &Rc<RefCell<usize>>) -> Sim<'static> {
     let network = Network::default();
     let (least, most) = network.latency;

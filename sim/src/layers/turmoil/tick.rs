@@ -6,9 +6,10 @@ use crate::scenario::Network;
 
 /// The finest tick: turmoil knows no part of a millisecond.
 const FINEST: Duration = Duration::from_millis(1);
-/// The coarsest tick, however slow the network is. What different hosts send within one tick arrives at once, in an order
-/// that is always the same, so that a longer one would hide in which order it was sent; and a scenario's times are rounded
-/// up to whole ticks, so that it has to be far below the shortest of them.
+/// The coarsest tick, however slow the network is. When within a tick different hosts sent something has no influence on
+/// the order in which it arrives, so that a longer one would hide more of the orders that there are; and what a scenario
+/// waits for ends with a tick, so that it has to be far below the shortest time that one names, which are tens of
+/// milliseconds.
 const COARSEST: Duration = Duration::from_millis(2);
 /// How long a world that is quiet has been at rest: longer than a timer of a task that is only giving way to others.
 const REST: Duration = Duration::from_millis(2);
