@@ -50,7 +50,7 @@ pub trait World {
     fn check(&mut self, daemon: &str, check: Check) -> Result<Result<(), String>, CannotDo>;
 
     /// Lets the next thing happen, but lets no more than `limit` of time pass, rounded up to what passes at least at
-    /// once ([`turmoil::tick`]). Returns false when nothing is under way and no time has passed because nothing would
+    /// once ([`turmoil::tick()`]). Returns false when nothing is under way and no time has passed because nothing would
     /// ever happen by itself.
     ///
     /// # Errors

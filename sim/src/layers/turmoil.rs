@@ -5,7 +5,7 @@
 //! its own ([`Turmoil::for_scenario`]). To the daemons all clients seem to come from one address.
 //!
 //! All randomness follows from one seed: turmoil's, tokio's `select!`, the engines', the Redis links', the choppers'.
-//! Time goes by in ticks, of which the network's least latency says how long they are ([`tick`]).
+//! Time goes by in ticks, of which the network's least latency says how long they are ([`tick()`]).
 
 mod calls;
 mod check;
