@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use lobbyd_sim::cli::Layer;
-use lobbyd_sim::scenario::{Event, Scenario, Step, parse, print};
+use lobbyd_sim::layers::turmoil::tick;
+use lobbyd_sim::scenario::{Event, Network, Scenario, Step, parse, print};
 use lobbyd_sim::seed;
 use lobbyd_sim::swarm::{self, Hunt, Progress, Ran, Seeds};
 
@@ -39,6 +40,14 @@ fn nothing_is_found_on_the_pure_layer() {
 fn nothing_is_found_on_the_turmoil_layer() {
     let progress = search(Layer::Turmoil, seed::from_environment(), 3);
     assert_eq!(progress.seeds, 3);
+}
+
+#[test]
+fn time_goes_by_in_fine_ticks_in_some_seeds_and_in_coarse_ones_in_others() {
+    let coarse = tick(&Network::default());
+    let is_coarse = |seed: &u64| tick(&swarm::scenario(*seed, Layer::Turmoil).setup.network) == coarse;
+    let count = (0..100).filter(is_coarse).count();
+    assert!((20..=80).contains(&count), "{count} of 100 seeds have a tick of {coarse:?}");
 }
 
 #[test]

@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use anyhow::anyhow;
+use lobbyd_sim::layers::turmoil::tick;
+use lobbyd_sim::scenario::Network;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::spawn_local;
 use tokio::time::sleep;
@@ -23,14 +25,17 @@ const FRAME_BYTES: usize = 10;
 
 type Room = Rc<RefCell<Vec<OwnedWriteHalf>>>;
 
-/// A simulation in which a host passes on whatever a client says to everybody in its room. `heard` counts the bytes.
+/// A simulation in which a host passes on whatever a client says to everybody in its room, on a network and in ticks as
+/// on the layer. `heard` counts the bytes.
 pub(crate) fn simulation(heard: &Rc<RefCell<usize>>) -> Sim<'static> {
+    let network = Network::default();
+    let (least, most) = network.latency;
     let mut simulation = Builder::new()
         .rng_seed(SEED)
-        .tick_duration(Duration::from_millis(1))
+        .tick_duration(tick(&network))
         .simulation_duration(Duration::from_secs(1_000_000))
-        .min_message_latency(Duration::from_millis(1))
-        .max_message_latency(Duration::from_millis(1))
+        .min_message_latency(least)
+        .max_message_latency(most)
         .tcp_capacity(65_536)
         .build();
     simulation.host("server", || async {

@@ -2,9 +2,10 @@
 //!
 //! `cargo run --release -p lobbyd-sim --example pace [pure|turmoil|floor] [SIMULATED_SECONDS] [checks] [chop=BYTES]`
 //!
-//! `checks` holds everything against the model and the invariants, `chop` moves at most so many bytes at a time. On
-//! turmoil the clients are on five hosts; `floor` is what turmoil itself costs with as much traffic between as many hosts.
-//! Where the system tells it, the processor's time is said beside the clock's.
+//! `checks` holds everything against the model and the invariants, `chop` moves at most so many bytes at a time. The
+//! network is the usual one. On turmoil the clients are on five hosts; `floor` is what turmoil itself costs with as much
+//! traffic between as many hosts, in the same ticks. Where the system tells it, the processor's time is said beside the
+//! clock's.
 
 mod floor;
 

@@ -49,8 +49,9 @@ pub trait World {
     /// When it is not so (says what is instead), or this layer cannot look.
     fn check(&mut self, daemon: &str, check: Check) -> Result<Result<(), String>, CannotDo>;
 
-    /// Lets the next thing happen, but lets no more than `limit` of time pass. Returns false when nothing is under way
-    /// and no time has passed because nothing would ever happen by itself.
+    /// Lets the next thing happen, but lets no more than `limit` of time pass, rounded up to what passes at least at
+    /// once ([`turmoil::tick()`]). Returns false when nothing is under way and no time has passed because nothing would
+    /// ever happen by itself.
     ///
     /// # Errors
     /// When something inside the world has failed: an assertion, an invariant, a panic.

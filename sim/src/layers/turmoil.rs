@@ -5,7 +5,7 @@
 //! its own ([`Turmoil::for_scenario`]). To the daemons all clients seem to come from one address.
 //!
 //! All randomness follows from one seed: turmoil's, tokio's `select!`, the engines', the Redis links', the choppers'.
-//! Time goes by in ticks of a millisecond, which tokio's timers and turmoil share.
+//! Time goes by in ticks, of which the network's least latency says how long they are ([`tick()`]).
 
 mod calls;
 mod check;
@@ -17,6 +17,7 @@ mod schedule;
 mod seeds;
 mod setup;
 mod sightings;
+mod tick;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
@@ -39,6 +40,8 @@ use self::seeds::Seeds;
 use self::setup::hosts_named_by_faults;
 pub(super) use self::setup::validate;
 use self::sightings::Sightings;
+pub use self::tick::tick;
+use self::tick::{is_rest, latency};
 use super::clients::Clients;
 use super::{Arrival, CannotDo, Failure, World};
 use crate::extend::Extend;
@@ -50,12 +53,8 @@ use crate::traffic::Seen;
 
 /// How many hosts clients share: more than one, so that what comes from several hosts at once is not in their order.
 pub const SHARED_HOSTS: usize = 2;
-/// The least that time goes by.
-const TICK: Duration = Duration::from_millis(1);
-/// How long a step may take while nothing arrives.
+/// How long a step may take while nothing arrives: several ticks.
 const STEP_MAX: Duration = Duration::from_millis(10);
-/// A world in which nothing has moved for this long, and nothing is on the network, is quiet.
-const QUIET_AFTER: Duration = Duration::from_millis(3);
 /// How long daemons may take to start and to connect to Redis before the scenario begins.
 const START_MAX: Duration = Duration::from_secs(5);
 /// How long a daemon may take to say how it stands.
@@ -66,6 +65,8 @@ const DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// A world on turmoil.
 pub struct Turmoil {
     simulation: Sim<'static>,
+    /// The least that time goes by.
+    tick: Duration,
     network: Network,
     links: Links,
     daemons: BTreeMap<String, Rc<Daemon>>,
@@ -140,14 +141,15 @@ impl Turmoil {
         apart.retain(|name| name != redis_host::HOST && !setup.daemons.contains(name));
         let seeds = Seeds::new(seed);
         let network = Network::new(setup.network.chop, seeds.number("choppers"));
-        let (least, most) = setup.network.latency;
+        let tick = tick(&setup.network);
+        let (least, most) = latency(setup.network.latency, tick);
         let mut simulation = Builder::new()
             .rng_seed(seeds.number("turmoil"))
             .epoch(SystemTime::UNIX_EPOCH)
-            .tick_duration(TICK)
+            .tick_duration(tick)
             .simulation_duration(DURATION)
             .min_message_latency(least)
-            .max_message_latency(most.max(least))
+            .max_message_latency(most)
             // In writes, of which each has one byte at least; and one for the end of the stream.
             .tcp_capacity(WINDOW_BYTES + 1)
             .build();
@@ -165,6 +167,7 @@ impl Turmoil {
         }
         let mut world = Self {
             simulation,
+            tick,
             network,
             has_middleware: extend.has_middleware(),
             links: Links::default(),
@@ -400,7 +403,7 @@ impl World for Turmoil {
             }
             Fault::Latency { from, to, latency } => {
                 let (from, to) = self.ends(from, to)?;
-                Links::set_latency(&self.simulation, from, to, *latency);
+                Links::set_latency(&self.simulation, from, to, tick::latency(*latency, self.tick));
             }
             Fault::Crash { daemon } => self.crash(daemon)?,
             Fault::Restart { daemon } => self.restart(daemon)?,
@@ -453,7 +456,7 @@ impl World for Turmoil {
         loop {
             self.tick()?;
             let is_news = self.clients.have_arrivals() || (!was_quiet && self.is_quiet());
-            if is_news || self.now() + TICK > until {
+            if is_news || self.now() + self.tick > until {
                 return Ok(true);
             }
         }
@@ -462,7 +465,7 @@ impl World for Turmoil {
     fn is_quiet(&self) -> bool {
         // A login may be waiting for something that is seen nowhere; it is answered within the engine's timeout.
         let login_since = self.now().saturating_sub(self.config.login_timeout + Duration::from_secs(1));
-        self.now() >= self.network.busy_at() + QUIET_AFTER
+        is_rest(self.now(), self.network.busy_at(), self.tick)
             && !self.redis.as_ref().is_some_and(RedisServer::is_answering)
             && !self.clients.wait_for_login(login_since)
             && !self.daemons.values().any(|daemon| daemon.is_missed())

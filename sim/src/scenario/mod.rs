@@ -97,8 +97,10 @@ pub struct Network {
 }
 
 impl Default for Network {
+    /// Two milliseconds each way: near, and the turmoil layer is the faster for it
+    /// ([`tick`](crate::layers::turmoil::tick())).
     fn default() -> Self {
-        Self { latency: (Duration::from_millis(1), Duration::from_millis(1)), chop: None }
+        Self { latency: (Duration::from_millis(2), Duration::from_millis(2)), chop: None }
     }
 }
 

@@ -168,3 +168,32 @@ fn bytes_that_are_no_packets_are_answered_with_their_reason() {
         play.check("server", Check::Empty);
     }
 }
+
+#[test]
+fn time_goes_by_in_ticks_that_are_no_longer_than_the_least_latency() {
+    for (least, most, tick) in [(0, 9, 1), (1, 1, 1), (2, 2, 2), (5, 9, 2)] {
+        let millis = Duration::from_millis;
+        let network = Network { latency: (millis(least), millis(most)), chop: None };
+        let mut play = Play::new(&Setup { network, ..setup() }, 1);
+        let begun_at = play.world.now();
+        assert!(play.world.step(millis(1)).unwrap());
+        assert_eq!(play.world.now() - begun_at, millis(tick), "{least}..{most}");
+        assert!(!play.world.step(Duration::ZERO).unwrap());
+    }
+}
+
+#[test]
+fn latency_of_a_link_is_rounded_up_to_ticks() {
+    let round_trip = |latency: [u64; 2]| {
+        let mut play = alice_and_bob(setup());
+        let ((from, to), latency) = (link(), latency.map(Duration::from_millis));
+        play.inject(Fault::Latency { from, to, latency: (latency[0], latency[1]) });
+        let asked_at = play.world.now();
+        play.begin("alice", Operation::Ping { nonce: 1 });
+        play.expect("alice", "Pong nonce=1");
+        play.world.now() - asked_at
+    };
+    let usual = round_trip([2, 2]);
+    assert_eq!([round_trip([0, 0]), round_trip([0, 1]), round_trip([1, 2])], [usual; 3]);
+    assert_eq!([round_trip([3, 3]), round_trip([4, 4])], [usual + Duration::from_millis(4); 2]);
+}

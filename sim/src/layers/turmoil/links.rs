@@ -71,7 +71,7 @@ impl Links {
     /// How long bytes are under way from now on.
     pub(super) fn set_latency(simulation: &Sim<'_>, from: IpAddr, to: IpAddr, (least, most): (Duration, Duration)) {
         simulation.set_link_latency(from, to, least);
-        simulation.set_link_max_message_latency(from, to, most.max(least));
+        simulation.set_link_max_message_latency(from, to, most);
     }
 
     /// Whether something is under way that will arrive by itself.
