@@ -111,7 +111,7 @@ struct Sketch {
     bits: Vec<u64>,
 }
 
-/// Bits for each word of the list: one in so many unlisted words is looked up in vain.
+/// Bits for each word of the list: of the unlisted words that come this far, one in so many is looked up in vain.
 const BITS_PER_WORD: usize = 256;
 
 impl Sketch {
