@@ -166,6 +166,12 @@ impl Actions {
         &self.recipients[of.start as usize..of.end as usize]
     }
 
+    /// How many recipients all broadcasts together have.
+    #[must_use]
+    pub fn recipient_count(&self) -> usize {
+        self.recipients.len()
+    }
+
     /// Forgets everything; the memory stays.
     pub fn clear(&mut self) {
         self.list.clear();

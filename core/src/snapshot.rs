@@ -67,6 +67,14 @@ impl fmt::Display for RestoreError {
 
 impl core::error::Error for RestoreError {}
 
+impl Snapshot {
+    /// The [`Engine::digest`] of the engine that it was taken of.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.engine.digest()
+    }
+}
+
 impl Engine {
     /// A copy of the whole state.
     #[must_use]

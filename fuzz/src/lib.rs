@@ -12,6 +12,7 @@ mod client_packet;
 mod configuration;
 mod engine;
 mod frame_stream;
+mod journal;
 mod packets;
 mod page;
 mod reader;
@@ -24,6 +25,7 @@ pub use client_packet::client_packet;
 pub use configuration::configuration;
 pub use engine::{engine, engine_and_model};
 pub use frame_stream::frame_stream;
+pub use journal::journal;
 pub use redis_replies::redis_replies;
 pub use round_trip::round_trip;
 pub use scenario::scenario;
@@ -45,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "engine", body: engine },
     Target { name: "engine_and_model", body: engine_and_model },
     Target { name: "frame_stream", body: frame_stream },
+    Target { name: "journal", body: journal },
     Target { name: "redis_replies", body: redis_replies },
     Target { name: "round_trip", body: round_trip },
     Target { name: "scenario", body: scenario },

@@ -50,6 +50,14 @@ fn engine_heartbeat(bencher: Bencher<'_, '_>, sessions: u32) {
     bencher.bench_local(|| crowd.heartbeat());
 }
 
+/// Everybody waits for a copy of the state of so many sessions, in rooms of 10, when a file of a journal begins.
+#[divan::bench(args = [1_000, 10_000, 100_000])]
+fn engine_snapshot(bencher: Bencher<'_, '_>, sessions: u32) {
+    let crowd = Crowd::new(sessions, 10);
+    // What is returned is dropped outside of the time that counts.
+    bencher.bench_local(|| crowd.snapshot());
+}
+
 /// A client's chat packet is read.
 #[divan::bench]
 fn codec_decode_chat(bencher: Bencher<'_, '_>) {

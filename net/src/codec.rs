@@ -10,6 +10,7 @@
 use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
+use bincode::serde::{borrow_decode_from_slice, encode_into_writer};
 use lobbyd_core::config::FRAME_BYTES_LIMIT;
 use lobbyd_core::input::WireFault;
 use lobbyd_core::packet::{ClientPacket, ServerPacket};
@@ -58,8 +59,32 @@ pub fn encode_server(packet: &ServerPacket, out: &mut Vec<u8>) {
     encode(packet, out);
 }
 
+/// Appends a value of a journal to `out`.
+#[inline]
+pub(crate) fn append_value<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+    write_into(value, Appender(out));
+}
+
+/// Reads a value of a journal from the front of `bytes`, and says how many it took. None if there is none.
+///
+/// It may be the state of a whole engine. What it may announce follows from how many bytes there are, of which none says
+/// more than eight times itself, so that a few bytes cannot ask for much memory.
+pub(crate) fn read_value<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<(T, usize)> {
+    const SOME: usize = 1 << 16;
+    const MANY: usize = 1 << 22;
+    const MOST: usize = i32::MAX as usize;
+    let value = if bytes.len() <= SOME {
+        borrow_decode_from_slice(bytes, standard().with_limit::<{ 8 * SOME }>())
+    } else if bytes.len() <= MANY {
+        borrow_decode_from_slice(bytes, standard().with_limit::<{ 8 * MANY }>())
+    } else {
+        borrow_decode_from_slice(bytes, standard().with_limit::<MOST>())
+    };
+    value.ok()
+}
+
 fn decode<'a, T: Deserialize<'a> + Serialize>(payload: &'a [u8], packets: u32) -> Result<T, WireFault> {
-    let Ok((packet, consumed)) = bincode::serde::borrow_decode_from_slice::<T, _>(payload, CONFIGURATION) else {
+    let Ok((packet, consumed)) = borrow_decode_from_slice::<T, _>(payload, CONFIGURATION) else {
         return Err(fault(payload, packets));
     };
     if consumed != payload.len() || encoded_bytes(&packet) != payload.len() {
@@ -78,7 +103,7 @@ fn fault(payload: &[u8], packets: u32) -> WireFault {
 
 /// The packet number at the front of a payload, if there is one in its only encoding.
 fn packet_number(payload: &[u8]) -> Option<u32> {
-    let (number, consumed) = bincode::serde::borrow_decode_from_slice::<u32, _>(payload, CONFIGURATION).ok()?;
+    let (number, consumed) = borrow_decode_from_slice::<u32, _>(payload, CONFIGURATION).ok()?;
     (encoded_bytes(&number) == consumed).then_some(number)
 }
 
@@ -98,10 +123,11 @@ fn encoded_bytes<T: Serialize>(packet: &T) -> usize {
     count
 }
 
-fn write_into<T: Serialize>(packet: &T, writer: impl Writer) {
-    bincode::serde::encode_into_writer(packet, writer, CONFIGURATION).expect(
-        "neither writer fails, and the only values bincode refuses, sequences of unknown length, no packet has",
-    );
+#[inline]
+fn write_into<T: Serialize>(value: &T, writer: impl Writer) {
+    // A limit says what may be read: how values are written is the same with each.
+    encode_into_writer(value, writer, CONFIGURATION)
+        .expect("neither writer fails, and the only values bincode refuses, sequences of unknown length, nothing has");
 }
 
 /// Adds what is written to the end of a buffer.

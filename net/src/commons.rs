@@ -6,13 +6,13 @@
 use std::sync::PoisonError;
 use std::task::Waker;
 
-use lobbyd_core::Engine;
 use lobbyd_core::action::Actions;
 use lobbyd_core::id::SessionId;
 use lobbyd_core::time::Instant;
 
 use crate::extension::figures::ExtensionFigures;
 use crate::extension::middleware::Chain;
+use crate::journal::RecordedEngine;
 use crate::parcel::{Outgoing, Parcel};
 use crate::relay::{Packs, Relay};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
@@ -36,7 +36,7 @@ pub(crate) struct Commons {
 
 /// The engine, and what only its holder touches.
 pub(crate) struct Helm {
-    pub(crate) engine: Engine,
+    pub(crate) engine: RecordedEngine,
     /// What every packet passes on its way to the engine.
     pub(crate) chain: Chain,
     /// What the engine has to say about the present input.
@@ -64,7 +64,7 @@ impl Packs for Helm {
 
 impl Commons {
     pub(crate) fn new(
-        engine: Engine,
+        engine: RecordedEngine,
         chain: Chain,
         extension_figures: ExtensionFigures,
         threads: usize,

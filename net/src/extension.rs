@@ -26,6 +26,7 @@ use self::guard::Guarded;
 use self::middleware::{Chain, Middleware};
 use self::service::{Service, Services};
 use crate::buffers::Buffers;
+use crate::journal::RecordedEngine;
 
 /// What extends a node. Made anew for each node, since it holds their states.
 ///
@@ -61,7 +62,7 @@ pub struct Extensions {
 #[non_exhaustive]
 pub struct Assembled {
     /// The engine, with its handlers behind guards.
-    pub engine: Engine,
+    pub engine: RecordedEngine,
     /// What handlers may call.
     pub services: Services,
     /// What every packet passes.
@@ -159,7 +160,7 @@ impl Extensions {
         let mut figures = ExtensionFigures::default();
         let handlers = handlers.map(|name, handler| Box::new(Guarded::new(name, handler, figures.of(name))));
         let (services, chain) = (Services::new(services), Chain::new(middleware));
-        Ok(Assembled { engine: make(handlers)?, services, chain, figures, buffers })
+        Ok(Assembled { engine: RecordedEngine::new(make(handlers)?), services, chain, figures, buffers })
     }
 }
 

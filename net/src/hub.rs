@@ -223,6 +223,11 @@ impl<S: Stream> Hub<S> {
         if is_draining && self.commons.connections() == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// The engine is not told anything any more.
+    pub(crate) fn finish_journal(&mut self) {
+        self.commons.relay().look(&mut self.waits).engine.finish();
+    }
+
     /// A turn for the system lane, if anything waits in it.
     fn take_system_turn(&mut self) {
         if !self.system.is_idle() {
@@ -341,6 +346,7 @@ impl<S: Stream> Hub<S> {
         for session in self.departed.drain(..) {
             self.commons.vacate(self.place.namer_of(session.index), session);
         }
+        helm.engine.hand_over();
         let next_at = helm.engine.poll_timeout();
         let is_earlier = next_at.is_some_and(|next_at| helm.timer_at.is_none_or(|timer_at| next_at < timer_at));
         let timer = if is_earlier { helm.timer.take() } else { None };

@@ -36,6 +36,7 @@ mod errands;
 pub mod extension;
 pub mod frame;
 mod hub;
+pub mod journal;
 mod lanes;
 mod login;
 mod mailbox;

@@ -27,6 +27,7 @@ use crate::corridor::corridor;
 use crate::errands::Errands;
 use crate::extension::{Assembled, Extensions};
 use crate::hub::{Home, Hub, HubParts, Work};
+use crate::journal::JournalSink;
 use crate::lanes::Lane;
 use crate::login::Logins;
 use crate::place::Place;
@@ -58,6 +59,8 @@ pub struct Parts {
     pub presence: Option<Rc<dyn Presence>>,
     /// What extends it.
     pub extensions: Extensions,
+    /// Where what the engine is told is written down, if anywhere.
+    pub journal: Option<Box<dyn JournalSink>>,
 }
 
 /// A node that is ready to run.
@@ -159,11 +162,15 @@ impl<S: Stream> Node<S> {
     ) -> (Self, Vec<Shard<S, D>>, NodeHandle) {
         let Spread { shards, slack } = spread;
         assert!((1..=SHARDS_MAX).contains(&shards), "a node has from one to {SHARDS_MAX} shards, not {shards}");
-        let Parts { config, seed, room_key, accounts, presence, extensions } = parts;
+        let Parts { config, seed, room_key, accounts, presence, extensions, journal } = parts;
         let login_timeout = config.login_timeout;
         let (sessions_max, frame_bytes_max) = (config.sessions_max, config.frame_bytes_max);
         let outbox_bytes_max = config.outbox_bytes_max as usize;
-        let Assembled { engine, services, chain, figures, buffers } = extensions.assemble(config, seed, Instant::ZERO);
+        let Assembled { mut engine, services, chain, figures, buffers } =
+            extensions.assemble(config, seed, Instant::ZERO);
+        if let Some(journal) = journal {
+            engine.record(Instant::ZERO, journal);
+        }
         let commons = Arc::new(Commons::new(engine, chain, figures, shards, slack));
         let hub_parts = |shard| HubParts {
             commons: Arc::clone(&commons),
@@ -229,6 +236,7 @@ impl<S: Stream> Node<S> {
         let (reply, report) = oneshot::channel();
         hub.borrow_mut().begin_errand(|queue| async move { queue.push(SystemWork::Report { reply }) });
         let report = report.await.expect("the hub answers as long as it runs");
+        hub.borrow_mut().finish_journal();
         // Dropping the set ends the tasks; a failure in one has ended the process before (DESIGN section 6).
         drop(running);
         report

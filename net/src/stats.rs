@@ -9,6 +9,7 @@ use lobbyd_core::id::{RoomNumber, SessionId};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::CloseReason;
 
+use crate::journal::JournalStats;
 use crate::lanes::Lane;
 use crate::pool::PoolReport;
 use crate::report::Report;
@@ -47,6 +48,8 @@ pub struct Stats {
     pub buffers: PoolReport,
     /// The I/O threads, the one that accepts first.
     pub io_threads: Vec<IoThreadStats>,
+    /// The journal, if there is one.
+    pub journal: Option<JournalStats>,
 }
 
 /// One I/O thread.

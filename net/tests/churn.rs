@@ -177,6 +177,7 @@ async fn connections_that_come_and_go_leave_nothing_behind() {
             accounts: Rc::new(Trusting),
             presence: None,
             extensions: Extensions::new(),
+            journal: None,
         };
         let (node, handle) = Node::new(parts);
         let running = spawn_local(node.run(vec![listener]));

@@ -37,6 +37,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 mod daemon;
+pub mod journal;
 mod listener;
 mod open_files;
 pub mod prompt;

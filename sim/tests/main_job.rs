@@ -52,6 +52,7 @@ fn parts(accounts: ListedAccounts) -> Parts {
         accounts: Rc::new(accounts),
         presence: None,
         extensions: Extensions::new(),
+        journal: None,
     }
 }
 

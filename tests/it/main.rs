@@ -8,6 +8,7 @@ mod bad_input;
 mod bench;
 mod connections;
 mod io_threads;
+mod journal;
 mod main_job;
 mod operation;
 mod redis_accounts;

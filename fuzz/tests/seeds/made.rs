@@ -4,8 +4,17 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
+use lobbyd_core::Engine;
+use lobbyd_core::action::Actions;
+use lobbyd_core::config::Config;
+use lobbyd_core::id::SessionId;
+use lobbyd_core::input::Input;
+use lobbyd_core::packet::ClientPacket;
+use lobbyd_core::time::Instant;
+use lobbyd_net::journal::{Memory, RecordedEngine};
 use serde_json::Value;
 
 /// Bytes of a golden vector.
@@ -26,6 +35,7 @@ pub(crate) fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
         "configuration" => configurations(),
         "redis_replies" => replies(),
         "engine" | "engine_and_model" => lives(),
+        "journal" => journals(),
         _ => Vec::new(),
     };
     let named = seeds.into_iter().map(|(name, bytes)| (format!("made-{}", slug(&name)), bytes));
@@ -161,6 +171,26 @@ fn configurations() -> Vec<(String, Vec<u8>)> {
     let mut seeds: Vec<_> = sections.collect();
     seeds.push(("environment".to_owned(), plain.as_bytes().to_vec()));
     seeds
+}
+
+/// A journal of somebody who comes and says hello: the whole file, how it begins, its entries.
+fn journals() -> Vec<(String, Vec<u8>)> {
+    let memory = Memory::new(usize::MAX);
+    let mut engine = RecordedEngine::new(Engine::new(Config::default(), 1, Instant::ZERO));
+    engine.record(Instant::ZERO, Box::new(memory.clone()));
+    let session = SessionId { index: 0, generation: 0 };
+    let hello = ClientPacket::Hello { version: 1, client: "seed 1".into() };
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    for input in [Input::Connected { session, address }, Input::Received { session, packet: hello }] {
+        engine.handle_input(Instant::from_nanos(1), input, &mut Actions::new());
+    }
+    engine.finish();
+    let file = memory.take().remove(0);
+    // Behind the eight bytes of a file and of each block.
+    let length = u32::from_le_bytes(*file[8..].first_chunk().unwrap()) as usize;
+    let (heading, entries) = file[16..].split_at(length);
+    let seed = |name: &str, kind, content: &[u8]| (name.to_owned(), [&[kind], content].concat());
+    vec![seed("file", 0, &file), seed("heading", 1, heading), seed("entries", 2, &entries[8..])]
 }
 
 /// Lives of the engine that chance hardly ever finds, in the bytes that `src/engine.rs` reads.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions};
+use lobbyd_core::engine::Snapshot;
 use lobbyd_core::id::{RequestId, RoomNumber, SessionId};
 use lobbyd_core::input::{Account, Input, Verdict};
 use lobbyd_core::packet::{ClientPacket, PROTOCOL_VERSION, Sealed};
@@ -78,6 +79,12 @@ impl Crowd {
             self.input(Input::Received { session: *session, packet: ClientPacket::Pong { nonce: 0 } });
         }
         asked.len()
+    }
+
+    /// A copy of the state.
+    #[allow(dead_code, reason = "not every program that includes this takes one")]
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.engine.snapshot()
     }
 
     fn room(&self, index: u32) -> RoomNumber {

@@ -101,6 +101,7 @@ impl House {
                 accounts: Rc::new(Everybody),
                 presence: None,
                 extensions: Extensions::new(),
+                journal: None,
             };
             let (node, handle) = Node::new(parts);
             tokio::task::spawn_local(async move {

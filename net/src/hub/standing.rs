@@ -107,6 +107,7 @@ impl<S: Stream> Hub<S> {
             extensions: helm.extension_figures.stats(&helm.engine),
             middleware: helm.chain.stats(),
             buffers: self.home.as_ref().map(|home| home.buffers.report()).unwrap_or_default(),
+            journal: helm.engine.journal_stats(),
             ..Stats::default()
         }
     }

@@ -202,8 +202,15 @@ impl World {
         let rate = Rate::per_second(1_000_000, 1_000_000);
         let config = Config { flood: rate, connects_per_address: rate, ..Config::default() };
         let (door, clients) = mpsc::unbounded_channel();
-        let (node, handle) =
-            Node::new(Parts { config, seed: 1, room_key: [1; 16], accounts, presence, extensions: Extensions::new() });
+        let (node, handle) = Node::new(Parts {
+            config,
+            seed: 1,
+            room_key: [1; 16],
+            accounts,
+            presence,
+            extensions: Extensions::new(),
+            journal: None,
+        });
         let running = spawn_local(node.with_errands(errands).run(vec![Door(clients)]));
         Self { log: Log::default(), handle, logins, door, running }
     }

@@ -260,6 +260,7 @@ impl World {
                 accounts: Rc::new(Trusting),
                 presence: Some(Rc::new(presence)),
                 extensions: Extensions::new(),
+                journal: None,
             },
             Spread::over(shards).with_slack(0),
         );

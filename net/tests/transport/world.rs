@@ -125,6 +125,7 @@ impl World {
             accounts,
             presence: None,
             extensions: Extensions::new(),
+            journal: None,
         });
         let node = spawn_local(node.run(vec![Queue(queue)]));
         let mut clients = Vec::new();

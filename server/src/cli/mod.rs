@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod exit;
 mod output;
+mod replay;
 mod serve;
 mod user;
 
@@ -49,6 +50,8 @@ enum Command {
     /// Show or check the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Have what a journal tells of happen again, and compare.
+    Replay(replay::ReplayArguments),
     /// Measure how fast this server is, beside others.
     #[cfg(target_os = "linux")]
     Bench(bench::BenchArguments),
@@ -60,8 +63,8 @@ enum Command {
     Completions(completions::CompletionsArguments),
 }
 
-/// What extends the server that is served.
-type Extend = Box<dyn FnOnce(&mut Extensions) -> Result<(), RegisterError> + Send>;
+/// What extends the server that is served, or replayed.
+type Extend = Box<dyn FnMut(&mut Extensions) -> Result<(), RegisterError> + Send>;
 
 /// Runs the program with these arguments (the first is the program's own name) and environment variables.
 ///
@@ -74,7 +77,8 @@ pub fn main(
 }
 
 /// Runs the same program, and extends by `extend` what it serves: a daemon of your own, with configuration, accounts,
-/// logs and signals as those of `lobbyd`. `extend` is called on the server's thread, and by nothing but `serve`.
+/// logs and signals as those of `lobbyd`. `extend` is called on the server's thread, and by `replay` as often as a journal
+/// has a gap.
 ///
 /// ```no_run
 /// use std::env;
@@ -96,7 +100,7 @@ pub fn main(
 pub fn main_with(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-    extend: impl FnOnce(&mut Extensions) -> Result<(), RegisterError> + Send + 'static,
+    extend: impl FnMut(&mut Extensions) -> Result<(), RegisterError> + Send + 'static,
 ) -> Exit {
     let outcome = match parse(arguments) {
         Ok(command_line) => run(command_line, environment.into_iter().collect(), Box::new(extend)),
@@ -142,6 +146,10 @@ fn run(command_line: CommandLine, environment: Vec<(OsString, OsString)>, extend
             Ok(Exit::Fine)
         }
         Some(Command::Config(command)) => config::run(command, outer, environment),
+        Some(Command::Replay(arguments)) => {
+            outer.must_be_none("replay")?;
+            replay::run(arguments, extend)
+        }
         #[cfg(target_os = "linux")]
         Some(Command::Bench(arguments)) => {
             outer.must_be_none("bench")?;

@@ -34,8 +34,8 @@ pub use self::secret::Secret;
 pub use self::size::Size;
 pub use self::store::{RedisUrl, Store, UnknownStore};
 pub use self::table::{
-    AccountSettings, LimitSettings, LobbySettings, LogSettings, RedisSettings, ServerSettings, SessionSettings,
-    Settings,
+    AccountSettings, JournalSettings, LimitSettings, LobbySettings, LogSettings, RedisSettings, ServerSettings,
+    SessionSettings, Settings,
 };
 
 impl Settings {
@@ -50,7 +50,8 @@ impl Settings {
     /// What the engine is told. `seal` makes of a room's password what stands for it there.
     #[must_use]
     pub fn engine_config(&self, mut seal: impl FnMut(&str) -> Sealed) -> Config {
-        let Self { server, session, limits, lobby, extensions, accounts: _, redis: _, log: _, rooms } = self;
+        let Self { server, session, limits, lobby, extensions, accounts: _, redis: _, journal: _, log: _, rooms } =
+            self;
         let mut fixed_room = |room: &RoomSettings| FixedRoom {
             number: room.number,
             title: room.title.clone(),

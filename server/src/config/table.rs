@@ -286,6 +286,21 @@ settings! {
         response_timeout: Duration = seconds(1), millis(1)..=HOUR;
     }
 
+    /// The journal: everything that happens to the server, in files from which `lobbyd replay` makes it happen again.
+    /// What people say is in them, and who they are; no password or token is.
+    journal: JournalSettings {
+        /// Whether one is written.
+        enabled: bool = false, ();
+        /// The folder for its files, of one server only. Made if it is missing.
+        folder: PathBuf = PathBuf::from("lobbyd-journal"), ();
+        /// How long a file may grow before the next one begins, besides the server's state that each begins with.
+        file_bytes_max: Size = Size::mib(64), Size::kib(64)..=Size::mib(1024);
+        /// How many files are kept; the oldest ones are removed.
+        files_max: u32 = 16, 2..=1_000_000;
+        /// The most bytes that wait for the disk. What is more is not recorded: nobody waits for the journal.
+        buffer_bytes_max: Size = Size::mib(16), Size::kib(64)..=Size::mib(1024);
+    }
+
     /// What the server writes about itself, to standard error.
     log: LogSettings {
         /// Lines for people, or one JSON object for each line.

@@ -118,6 +118,27 @@ impl Value for u32 {
     }
 }
 
+impl Value for bool {
+    type Allowed = ();
+
+    fn read(given: Given<'_>, (): &()) -> Result<Self, Refusal> {
+        match given {
+            Given::Plain("true") => Ok(true),
+            Given::Plain("false") => Ok(false),
+            Given::Plain(_) => Err(Refusal::default()),
+            Given::Typed { value, .. } => value.as_bool().ok_or_default(),
+        }
+    }
+
+    fn allowed((): &()) -> String {
+        String::from("true or false")
+    }
+
+    fn literal(&self) -> String {
+        self.to_string()
+    }
+}
+
 /// The units of durations, in milliseconds, the longest first.
 const DURATION_UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 

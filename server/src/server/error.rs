@@ -7,6 +7,7 @@ use lobbyd_core::config::ConfigError;
 use lobbyd_core::extension::RegisterError;
 
 use crate::config::{ConfigErrors, UnknownStore};
+use crate::journal::JournalError;
 use crate::listener::BindError;
 
 /// Why a server does not start.
@@ -34,6 +35,9 @@ pub enum StartError {
     /// An address cannot be listened on: taken, perhaps.
     #[error(transparent)]
     Listen(#[from] BindError),
+    /// There is to be a journal, and cannot.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The system does not give what is needed.
     #[error("{what}")]
     System {

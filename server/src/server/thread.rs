@@ -23,6 +23,7 @@ use super::error::StartError;
 use super::handle::ServerHandle;
 use crate::config::Settings;
 use crate::control::{Change, ControlServer, ControlSocket};
+use crate::journal::{JournalFiles, Recording};
 use crate::listener;
 use crate::stores::Stores;
 use crate::stores::embedded::EmbeddedAccounts;
@@ -49,7 +50,9 @@ pub(super) async fn start(builder: ServerBuilder) -> Result<ServerHandle, StartE
 
 /// The server's whole life; no report if it never began.
 fn live(builder: ServerBuilder, started: Started, ended: watch::Receiver<Option<Report>>) -> Option<Report> {
-    // Dropped last, also when this panics: the other threads end with the runtime, and are waited for then.
+    // Dropped last, also when this panics: by then nobody has anything to write down.
+    let mut recording = None;
+    // Dropped behind the runtime: the other threads end with the runtime, and are waited for then.
     let mut io_threads = IoThreads::default();
     let runtime = match runtime() {
         Ok(runtime) => runtime,
@@ -60,7 +63,8 @@ fn live(builder: ServerBuilder, started: Started, ended: watch::Receiver<Option<
         }
     };
     runtime.block_on(async {
-        let assembled = assemble(builder).and_then(|(running, shards)| {
+        let assembled = assemble(builder).and_then(|(running, shards, journal)| {
+            recording = journal;
             io_threads.start(shards)?;
             Ok(running)
         });
@@ -162,7 +166,7 @@ impl Running {
     }
 }
 
-fn assemble(mut builder: ServerBuilder) -> Result<(Running, Vec<IoShard>), StartError> {
+fn assemble(mut builder: ServerBuilder) -> Result<(Running, Vec<IoShard>, Option<Recording>), StartError> {
     let settings = builder.load()?;
     let ServerBuilder { accounts, extensions, seed, .. } = builder;
     let room_key = random()?;
@@ -179,6 +183,8 @@ fn assemble(mut builder: ServerBuilder) -> Result<(Running, Vec<IoShard>), Start
     let addresses: io::Result<Vec<SocketAddr>> = listeners.iter().map(TcpListener::local_addr).collect();
     let what = "the system does not say where the server listens";
     let addresses = addresses.map_err(|source| StartError::System { what, source })?;
+    let journal = settings.journal.enabled.then(|| JournalFiles::start(&settings.journal)).transpose()?;
+    let (recording, journal) = journal.unzip();
     let parts = Parts {
         config,
         seed: match seed {
@@ -189,6 +195,7 @@ fn assemble(mut builder: ServerBuilder) -> Result<(Running, Vec<IoShard>), Start
         accounts: stores.accounts.clone(),
         presence: stores.presence.clone().map(|presence| presence as _),
         extensions: extended,
+        journal: journal.map(|journal| Box::new(journal) as _),
     };
     let (node, shards, handle) = Node::with_threads(parts, Spread::over(settings.server.io_threads as usize));
     let control = match &stores.embedded {
@@ -204,7 +211,7 @@ fn assemble(mut builder: ServerBuilder) -> Result<(Running, Vec<IoShard>), Start
             );
         }
     }
-    Ok((Running { node, errands, handle, listeners, addresses, stores, control }, shards))
+    Ok((Running { node, errands, handle, listeners, addresses, stores, control }, shards, recording))
 }
 
 /// Has `lobbyd user` work beside this process, which has the embedded store open.

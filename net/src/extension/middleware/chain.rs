@@ -15,6 +15,7 @@ use tracing::{error, info};
 use super::super::panic_message;
 use super::look::Look;
 use super::{Decision, Interest, Middleware, Outcome, Packet, Passage};
+use crate::journal::RecordedEngine;
 use crate::stats::MiddlewareStats;
 
 /// Middleware in its order. An empty chain costs nothing.
@@ -77,7 +78,7 @@ impl Chain {
     /// Hands a packet to the engine, through the chain and back. What the engine does is in `actions`, which were empty.
     pub fn step(
         &mut self,
-        engine: &mut Engine,
+        engine: &mut RecordedEngine,
         now: Instant,
         session: SessionId,
         packet: Packet<'_>,

@@ -152,6 +152,7 @@ impl Daemon {
             accounts: stores.accounts.clone(),
             presence: presence.clone().map(|presence| presence as Rc<dyn Presence>),
             extensions: self.extend.make_with_stand_ins(seeds.number("stand-ins")),
+            journal: None,
         };
         // Half of the worlds keep rooms together, the other half spreads them as far as it goes.
         let spread = Spread::over(self.shards);

@@ -2,7 +2,6 @@
 
 use std::mem;
 
-use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions, Recipients};
 use lobbyd_core::config::Config;
 use lobbyd_core::engine::Counts;
@@ -12,6 +11,7 @@ use lobbyd_core::packet::{ClientPacket, Sealed};
 use lobbyd_core::time::Instant;
 use lobbyd_net::extension::Assembled;
 use lobbyd_net::extension::middleware::Chain;
+use lobbyd_net::journal::RecordedEngine;
 
 use super::twin::Twin;
 use crate::extend::Extend;
@@ -38,7 +38,7 @@ pub(super) struct Mind {
     /// The daemon's.
     name: String,
     decider: Decider,
-    engine: Engine,
+    engine: RecordedEngine,
     chain: Chain,
     /// What the engine is compared with, or what decides. There is none where extensions are.
     model: Option<Model>,
@@ -202,7 +202,7 @@ impl Mind {
     fn compare_restored(
         &mut self,
         after: impl std::fmt::Debug,
-        work: impl FnOnce(&mut Engine, &mut Actions),
+        work: impl FnOnce(&mut RecordedEngine, &mut Actions),
     ) -> Result<(), Failure> {
         let Some(twin) = &mut self.twin else { return Ok(()) };
         let followed = twin.follow(&self.engine, &self.deeds.by_engine, work);
