@@ -7,6 +7,7 @@ mod budget;
 mod chain;
 mod interest;
 mod log;
+mod look;
 mod metrics;
 mod words;
 
@@ -22,6 +23,7 @@ pub use self::budget::CommandBudget;
 pub use self::chain::Chain;
 pub use self::interest::{Interest, PacketKind};
 pub use self::log::PacketLog;
+use self::look::Look;
 pub use self::metrics::{PacketFigures, PacketMetrics, PacketMetricsHandle};
 pub use self::words::WordFilter;
 
@@ -97,6 +99,8 @@ pub struct Passage<'e> {
     engine: &'e Engine,
     now: Instant,
     session: SessionId,
+    /// What links have found in the packet at hand.
+    look: &'e Look<'e>,
 }
 
 impl<'e> Passage<'e> {

@@ -152,6 +152,69 @@ fn words_are_refused_where_the_filter_refuses() {
     assert_eq!(responses(&server.says(ALICE, title)), ["TextRefused"]);
 }
 
+/// Takes the dots out, and says so instead.
+struct WithoutDots {
+    said: String,
+}
+
+impl Middleware for WithoutDots {
+    fn name(&self) -> &str {
+        "without dots"
+    }
+
+    fn before<'p>(&'p mut self, _: &Passage<'_>, packet: &Packet<'p>) -> Decision<'p> {
+        let ClientPacket::RoomChatRequest { request, room, text } = *packet else { return Decision::Pass };
+        self.said = text.as_utf8().unwrap().replace('.', "");
+        Decision::Replace(ClientPacket::RoomChatRequest { request, room, text: self.said.as_str().into() })
+    }
+}
+
+#[test]
+fn words_are_found_in_what_another_piece_has_made_of_the_text() {
+    let mut extensions = Extensions::new();
+    extensions.middleware(WordFilter::masking(["heck"]));
+    extensions.middleware(WithoutDots { said: String::new() });
+    extensions.middleware(WordFilter::masking(["darn"]));
+    extensions.middleware(WordFilter::refusing(["rascal", "it"]));
+    let mut server = Server::new(extensions);
+    assert_eq!(heard(&server.says(ALICE, chat(1, "d.a.r.n heck"))), ["**** ****"]);
+    assert_eq!(responses(&server.says(ALICE, chat(2, "r.a.s.c.a.l"))), ["TextRefused"]);
+    assert_eq!(responses(&server.says(ALICE, chat(3, "d.a.r.n i.t"))), ["TextRefused"]);
+    assert_eq!(heard(&server.says(ALICE, chat(4, "h.e.c.k"))), ["heck"]);
+}
+
+/// Asks a word filter of its own about the text, and then about the text without dots, which it does not hand on.
+struct Suspicious {
+    words: WordFilter,
+}
+
+impl Middleware for Suspicious {
+    fn name(&self) -> &str {
+        "suspicious"
+    }
+
+    fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: &Packet<'p>) -> Decision<'p> {
+        let ClientPacket::RoomChatRequest { request, room, text } = *packet else { return Decision::Pass };
+        if self.words.before(passage, packet) != Decision::Pass {
+            return Decision::Stop(Code::NotAllowed);
+        }
+        let plain = text.as_utf8().unwrap().replace('.', "");
+        let plain = ClientPacket::RoomChatRequest { request, room, text: plain.as_str().into() };
+        let is_fine = self.words.before(passage, &plain) == Decision::Pass;
+        if is_fine { Decision::Pass } else { Decision::Stop(Code::TextRefused) }
+    }
+}
+
+#[test]
+fn filter_within_another_piece_looks_at_the_text_that_it_is_given() {
+    let mut extensions = Extensions::new();
+    extensions.middleware(Suspicious { words: WordFilter::refusing(["darn"]) });
+    let mut server = Server::new(extensions);
+    assert_eq!(responses(&server.says(ALICE, chat(1, "darn"))), ["NotAllowed"]);
+    assert_eq!(responses(&server.says(ALICE, chat(2, "d.a.r.n"))), ["TextRefused"]);
+    assert_eq!(heard(&server.says(ALICE, chat(3, "d.a.w.n"))), ["d.a.w.n"]);
+}
+
 #[test]
 fn budget_is_each_sessions_own_and_comes_back() {
     let mut extensions = Extensions::new();

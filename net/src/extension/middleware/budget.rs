@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use lobbyd_core::id::SessionId;
 use lobbyd_core::limits::{Budget, Exhausted, Rate};
 use lobbyd_core::packet::{ClientPacket, Code};
+use lobbyd_core::text::RawText;
 use lobbyd_core::time::Instant;
 
 use super::interest::KINDS;
@@ -41,16 +42,23 @@ impl Bounded {
         Self { rate, slots: Vec::new() }
     }
 
+    #[inline]
     fn spend(&mut self, session: SessionId, now: Instant) -> Result<(), Exhausted> {
         let index = session.index as usize;
         if self.slots.len() <= index {
-            self.slots.resize(index + 1, Default::default());
+            self.grow(index);
         }
         let (generation, budget) = &mut self.slots[index];
         if *generation != session.generation {
             (*generation, *budget) = (session.generation, Budget::default());
         }
         budget.spend(now, self.rate, 1)
+    }
+
+    /// Makes room for this slot. The slots are few and come back, so nearly always there is room.
+    #[cold]
+    fn grow(&mut self, index: usize) {
+        self.slots.resize(index + 1, Default::default());
     }
 }
 
@@ -74,6 +82,21 @@ impl CommandBudget {
         self.packets[kind.place()] = Some(Bounded::new(rate));
         self
     }
+
+    fn spend(&mut self, session: SessionId, now: Instant, packet: &Packet<'_>) -> Result<(), Exhausted> {
+        if let ClientPacket::CustomCommand { command_type, .. } = packet {
+            self.spend_on_command(session, now, *command_type)?;
+        }
+        let of_kind = &mut self.packets[PacketKind::of(packet).place()];
+        of_kind.as_mut().map_or(Ok(()), |bounded| bounded.spend(session, now))
+    }
+
+    /// Apart, because most packets are no commands, and should not pay for the search.
+    #[inline(never)]
+    fn spend_on_command(&mut self, session: SessionId, now: Instant, name: RawText<'_>) -> Result<(), Exhausted> {
+        let of_command = name.as_utf8().and_then(|name| self.commands.get_mut(name));
+        of_command.map_or(Ok(()), |bounded| bounded.spend(session, now))
+    }
 }
 
 impl Middleware for CommandBudget {
@@ -90,19 +113,9 @@ impl Middleware for CommandBudget {
     }
 
     fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: &Packet<'p>) -> Decision<'p> {
-        let of_kind = self.packets[PacketKind::of(packet).place()].as_mut();
-        let of_command = if let ClientPacket::CustomCommand { command_type, .. } = packet
-            && let Some(name) = command_type.as_utf8()
-        {
-            self.commands.get_mut(name)
-        } else {
-            None
-        };
-        for bounded in of_command.into_iter().chain(of_kind) {
-            if bounded.spend(passage.session(), passage.now()).is_err() {
-                return Decision::Stop(Code::OverBudget);
-            }
+        match self.spend(passage.session(), passage.now(), packet) {
+            Ok(()) => Decision::Pass,
+            Err(Exhausted) => Decision::Stop(Code::OverBudget),
         }
-        Decision::Pass
     }
 }

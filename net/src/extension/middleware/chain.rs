@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::id::SessionId;
 use lobbyd_core::input::Input;
@@ -12,6 +13,7 @@ use lobbyd_core::time::Instant;
 use tracing::{error, info};
 
 use super::super::panic_message;
+use super::look::Look;
 use super::{Decision, Interest, Middleware, Outcome, Packet, Passage};
 use crate::journal::RecordedEngine;
 use crate::stats::MiddlewareStats;
@@ -90,7 +92,7 @@ impl Chain {
         }
         let is_timed = has_after && self.is_timed(number);
         let mut replaced = None;
-        let (seen, stopped) = self.decide(&Passage { engine, now, session }, &packet, &mut replaced);
+        let (seen, stopped) = self.decide(engine, now, session, &packet, &mut replaced);
         let started = is_timed.then(tokio::time::Instant::now);
         // A packet is large, so each of these makes its own input, and most packets are copied but once.
         match (stopped, replaced) {
@@ -101,15 +103,19 @@ impl Chain {
         if has_after {
             let spent = started.map_or(Duration::ZERO, |started| started.elapsed());
             let outcome = outcome(session, &packet, actions);
-            self.tell(seen, &Passage { engine, now, session }, &packet, outcome, spent);
+            let passage = Passage { engine, now, session, look: &Look::at(&packet) };
+            self.tell(seen, &passage, &packet, outcome, spent);
         }
     }
 
     /// Asks the links: how many have seen the packet, and with which code it is refused, if it is. One guard is round all
-    /// of them: entering one costs as much as a piece that only looks.
+    /// of them: entering one costs as much as a piece that only looks. What they find in a text they share, until one of
+    /// them puts another packet in its place.
     fn decide<'p>(
         &'p mut self,
-        passage: &Passage<'_>,
+        engine: &Engine,
+        now: Instant,
+        session: SessionId,
         packet: &Packet<'p>,
         replaced: &mut Option<Packet<'p>>,
     ) -> (usize, Option<Code>) {
@@ -120,22 +126,30 @@ impl Chain {
         loop {
             // Nothing broken is seen after a panic: the middleware is not called again.
             let asked = catch_unwind(AssertUnwindSafe(|| {
-                for middleware in middleware.by_ref() {
-                    let link = &mut links[seen];
-                    seen += 1;
-                    if link.interest.is_before(number) {
-                        let current = replaced.as_ref().unwrap_or(packet);
-                        let decision = middleware.before(passage, current);
-                        if !matches!(decision, Decision::Pass) {
-                            match link.note(current, decision) {
-                                Ok(None) => {}
-                                Ok(other) => *replaced = other,
-                                Err(code) => return Some(code),
+                'packets: loop {
+                    let current = replaced.as_ref().unwrap_or(packet);
+                    let passage = Passage { engine, now, session, look: &Look::at(current) };
+                    for middleware in middleware.by_ref() {
+                        let link = &mut links[seen];
+                        seen += 1;
+                        if !link.interest.is_before(number) {
+                            continue;
+                        }
+                        let decision = middleware.before(&passage, current);
+                        if matches!(decision, Decision::Pass) {
+                            continue;
+                        }
+                        match link.note(current, decision) {
+                            Ok(None) => {}
+                            Ok(other) => {
+                                *replaced = other;
+                                continue 'packets;
                             }
+                            Err(code) => return Some(code),
                         }
                     }
+                    return None;
                 }
-                None
             }));
             match asked {
                 Ok(stopped) => return (seen, stopped),
