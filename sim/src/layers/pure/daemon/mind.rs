@@ -202,7 +202,7 @@ impl Mind {
     fn compare_restored(
         &mut self,
         after: impl std::fmt::Debug,
-        work: impl FnOnce(&mut Engine, &mut Actions),
+        work: impl FnOnce(&mut RecordedEngine, &mut Actions),
     ) -> Result<(), Failure> {
         let Some(twin) = &mut self.twin else { return Ok(()) };
         let followed = twin.follow(&self.engine, &self.deeds.by_engine, work);

@@ -7,6 +7,7 @@ use lobbyd_core::Engine;
 use lobbyd_core::action::{Action, Actions};
 use lobbyd_core::engine::Snapshot;
 use lobbyd_core::id::SessionId;
+use lobbyd_net::journal::RecordedEngine;
 
 use crate::extend::Extend;
 
@@ -18,7 +19,7 @@ pub(super) struct Twin {
     /// Makes the extensions that take up what is stored.
     extend: Extend,
     /// As the engine stood after its last input; none before the first one.
-    engine: Option<Engine>,
+    engine: Option<RecordedEngine>,
     done: Actions,
 }
 
@@ -35,7 +36,7 @@ impl Twin {
         &mut self,
         engine: &Engine,
         by_engine: &Actions,
-        work: impl FnOnce(&mut Engine, &mut Actions),
+        work: impl FnOnce(&mut RecordedEngine, &mut Actions),
     ) -> Result<(), String> {
         if let Some(mut twin) = self.engine.take() {
             self.done.clear();
