@@ -10,6 +10,7 @@ pub mod accounts;
 pub mod audit;
 pub mod cli;
 pub mod extend;
+mod journal;
 pub mod layers;
 pub mod marks;
 pub mod model;

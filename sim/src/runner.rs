@@ -72,7 +72,7 @@ pub fn run(scenario: &Scenario, world: &mut dyn World) -> Outcome {
         is_astray: false,
     };
     run.world.left_out().into_iter().for_each(|what| run.skip(what));
-    let result = run.steps(&scenario.steps);
+    let result = run.steps(&scenario.steps).and_then(|()| run.finish());
     let mut marks = run.world.marks();
     marks.add(run.auditor.marks());
     Outcome { result, skipped: run.skipped, trace: run.trace, marks }
@@ -117,6 +117,11 @@ impl<'a> Run<'a> {
         }
         self.settle(self.world.now() + SETTLE)?;
         self.audit_if_quiet()
+    }
+
+    /// All is over.
+    fn finish(&mut self) -> Result<(), Violation> {
+        self.guarded(|world| world.finish())?.map_err(|failure| self.failed(failure))
     }
 
     fn perform(&mut self, step: &'a Step) -> Result<(), Violation> {
@@ -344,12 +349,16 @@ impl<'a> Run<'a> {
         let went_on = self.guarded(|world| world.step(limit))?;
         match went_on {
             Ok(happened) => Ok(happened || self.world.now() > before),
-            Err(Failure(what)) => {
+            Err(failure) => {
                 // What the world says is wrong is what counts.
                 let _ = self.collect_arrivals();
-                Err(self.violation(Kind::World, "a world in order".to_owned(), what))
+                Err(self.failed(failure))
             }
         }
+    }
+
+    fn failed(&self, Failure(what): Failure) -> Violation {
+        self.violation(Kind::World, "a world in order".to_owned(), what)
     }
 
     /// Calls into the world; a panic there is a violation.

@@ -1,6 +1,7 @@
 //! The auditor: what must hold in every run, told by nothing but what the clients began and what arrived at them.
 //!
-//! So it is the same on every layer, and for every server of the protocol. It draws no randomness and never acts. What
+//! So it is the same on every layer, and for every server of the protocol; what goes on within simulated daemons is looked
+//! at elsewhere (`journal.rs`, and the model on the pure layer). It draws no randomness and never acts. What
 //! holds at every moment it checks as packets arrive; what holds only when everything sent has arrived, in
 //! [`Auditor::quiet`]. The rules are those of DESIGN section 7 ("invariants").
 //!

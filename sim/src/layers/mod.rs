@@ -57,6 +57,14 @@ pub trait World {
     /// When something inside the world has failed: an assertion, an invariant, a panic.
     fn step(&mut self, limit: Duration) -> Result<bool, Failure>;
 
+    /// Looks at what can only be judged when all is over. To be called once, when nothing more is to happen.
+    ///
+    /// # Errors
+    /// As [`World::step`].
+    fn finish(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Whether daemons have middleware, which may change what users say.
     fn has_middleware(&self) -> bool {
         false

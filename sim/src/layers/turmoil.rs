@@ -215,6 +215,8 @@ impl Turmoil {
         let now = self.now();
         let outcome = outcome.and_then(|()| self.questions.listen(now, &self.config).or_else(broken));
         let outcome = outcome.and_then(|()| self.redis.as_ref().and_then(RedisServer::breach).map_or(Ok(()), broken));
+        let audited = || self.daemons.values().try_for_each(|daemon| daemon.audit_journals()).or_else(broken);
+        let outcome = outcome.and_then(|()| audited());
         self.failure = outcome.clone().err();
         self.network.set_now(self.now());
         self.clients.listen();
@@ -460,6 +462,10 @@ impl World for Turmoil {
                 return Ok(true);
             }
         }
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.daemons.values().try_for_each(|daemon| daemon.finish_journals()).or_else(broken)
     }
 
     fn is_quiet(&self) -> bool {

@@ -6,6 +6,8 @@ use lobbyd_core::extension::{Command, CommandHandler, Context, Failure, Reply};
 #[derive(Clone)]
 pub(crate) struct Forgetful {
     pub(crate) count: u8,
+    /// Beyond so many commands it fails.
+    pub(crate) count_max: u8,
     /// Whether the count is stored.
     pub(crate) stores: bool,
 }
@@ -13,6 +15,9 @@ pub(crate) struct Forgetful {
 impl CommandHandler for Forgetful {
     fn command(&mut self, context: &mut Context<'_>, _: Command<'_>) -> Result<(), Failure> {
         self.count += 1;
+        if self.count > self.count_max {
+            return Err(Failure::new("that is enough"));
+        }
         Ok(context.reply(Reply::success(self.count.to_string().as_bytes()))?)
     }
 

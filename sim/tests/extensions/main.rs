@@ -113,7 +113,9 @@ fn what_an_extension_does_not_store_is_found_out() {
     let run = |stores: bool| {
         let extend = Extend::new(move || {
             let mut extensions = Extensions::new();
-            extensions.command("count", Forgetful { count: 0, stores }).expect("the name is good and free");
+            extensions
+                .command("count", Forgetful { count: 0, count_max: 100, stores })
+                .expect("the name is good and free");
             extensions
         });
         let mut world = Pure::with_extensions(&scenario.setup, 1, &extend).expect("the setup can be built");
@@ -123,4 +125,27 @@ fn what_an_extension_does_not_store_is_found_out() {
     let violation = run(false).expect_err("the second count is of the twin's own").to_string();
     assert!(violation.contains("the engine of server, restored from its snapshot, does something else"), "{violation}");
     assert!(violation.contains("does an extension not `save` all that it keeps"), "{violation}");
+}
+
+#[test]
+fn what_an_extension_does_not_store_is_missing_when_a_journal_is_replayed() {
+    // More than the shortest part of a journal holds.
+    let commands = "advance 50ms\nalice command count -> CustomResponse\n".repeat(80);
+    let source = format!("# .\naccount alice wonder\nalice arrives\n{commands}");
+    let scenario = parse(&source).expect("a scenario");
+    let run = |stores, seed| {
+        let extend = Extend::new(move || {
+            let mut extensions = Extensions::new();
+            let count = Forgetful { count: 0, count_max: 3, stores };
+            extensions.command("count", count).expect("the name is good and free");
+            extensions
+        });
+        let mut world = Turmoil::with_extensions(&scenario, seed, &extend).expect("the setup can be built");
+        runner::run(&scenario, &mut world).result
+    };
+    // How long parts are depends on the seed.
+    let found = (0..20).find_map(|seed| run(false, seed).err().map(|violation| (seed, violation.to_string())));
+    let (seed, violation) = found.expect("a part begins after the third command");
+    assert_eq!(run(true, seed), Ok(()));
+    assert!(violation.contains("the journal of server, life 1: replayed, not the same is done"), "{violation}");
 }

@@ -1,4 +1,5 @@
-//! A daemon on its host: the production node, with production stores where the scenario has them in Redis.
+//! A daemon on its host: the production node, with production stores where the scenario has them in Redis. Each of its
+//! lives keeps a journal, which is held against what must be (`journal.rs`).
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -27,6 +28,7 @@ use super::schedule::in_its_own_time;
 use super::seeds::Seeds;
 use crate::accounts::ListedAccounts;
 use crate::extend::Extend;
+use crate::journal::Journals;
 use crate::layers::LEASE;
 use crate::network::{Network, SimulatedListener, SimulatedStream};
 use crate::scenario::{Setup, Store};
@@ -38,6 +40,10 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Where all clients seem to come from. On the live layer they do come from one address, so limits by address mean the
 /// same on every layer.
 const CLIENTS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 0, 1));
+
+/// How many times as long the parts of a journal are as the state that they begin with, at least and at most, where that
+/// is small. Seeds choose: the shorter they are, the more often an engine is restored.
+const PART_LENGTH: (u32, u32) = (2, 9);
 
 /// A daemon, as the world sees it. Its host runs it.
 pub(super) struct Daemon {
@@ -52,6 +58,7 @@ pub(super) struct Daemon {
     seeds: Seeds,
     extend: Extend,
     starts: Cell<u32>,
+    journals: RefCell<Journals>,
     state: RefCell<State>,
     /// Until when its process does not run, in the simulation's time.
     stalled_until: Cell<Duration>,
@@ -117,6 +124,7 @@ impl Daemon {
             shards: setup.io_threads as usize,
             network,
             seeds,
+            journals: RefCell::new(Journals::new(name, &extend)),
             extend,
             starts: Cell::new(0),
             state: RefCell::new(State::Starting),
@@ -145,6 +153,8 @@ impl Daemon {
         let errands = Errands::start();
         let stores = self.open_stores(&seeds, &errands);
         let presence = stores.presence.clone();
+        let (shortest, longest) = PART_LENGTH;
+        let length = shortest + (seeds.number("journal") % u64::from(longest - shortest + 1)) as u32;
         let parts = Parts {
             config: self.sealed_config(room_key),
             seed: seeds.number("engine"),
@@ -152,7 +162,7 @@ impl Daemon {
             accounts: stores.accounts.clone(),
             presence: presence.clone().map(|presence| presence as Rc<dyn Presence>),
             extensions: self.extend.make_with_stand_ins(seeds.number("stand-ins")),
-            journal: None,
+            journal: Some(self.journals.borrow_mut().begin(length)),
         };
         // Half of the worlds keep rooms together, the other half spreads them as far as it goes.
         let spread = Spread::over(self.shards);
@@ -170,6 +180,7 @@ impl Daemon {
             }
             in_its_own_time(seeds.number("shard 0"), node.run(vec![listener])).await
         };
+        self.journals.borrow_mut().end();
         if let Some(presence) = &presence {
             // What is not confirmed by then ends by itself.
             let _ = timeout(RELEASE_TIMEOUT, presence.settled()).await;
@@ -230,6 +241,22 @@ impl Daemon {
     /// Says that the process is about to be there again.
     pub(super) fn restarting(&self) {
         self.state.replace(State::Starting);
+    }
+
+    /// Looks through what its journals say meanwhile.
+    ///
+    /// # Errors
+    /// Says what is not as it must be.
+    pub(super) fn audit_journals(&self) -> Result<(), String> {
+        self.journals.borrow_mut().audit()
+    }
+
+    /// Looks through all that its journals say. To be called once, when nothing more happens.
+    ///
+    /// # Errors
+    /// As [`Self::audit_journals`].
+    pub(super) fn finish_journals(&self) -> Result<(), String> {
+        self.journals.borrow_mut().finish()
     }
 
     /// Whether somebody would answer who connects.
