@@ -178,6 +178,18 @@ fn another_outcome_is_a_difference() {
 }
 
 #[test]
+fn journal_whose_parts_were_taken_away_goes_on_with_a_new_one() {
+    let journal = Memory::new(EVER);
+    let mut world = World::new(journal.clone());
+    world.come();
+    assert_eq!(journal.take().len(), 1);
+    world.come();
+    let stats = world.engine.journal_stats().unwrap();
+    assert_eq!((stats.parts, stats.entries, stats.lost), (2, 8, 2), "one without a part, one to ask for it");
+    assert_eq!(replay(&journal.take()).engine().digest(), world.engine.digest());
+}
+
+#[test]
 fn clean_end_is_recorded_with_its_digest() {
     let journal = Memory::new(EVER);
     let mut world = World::new(journal.clone());

@@ -37,7 +37,10 @@ impl JournalSink for Memory {
 
     fn append(&mut self, entries: &[u8]) -> Appetite {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(part) = parts.last_mut() else { return Appetite::Part };
+        let Some(part) = parts.last_mut() else {
+            // What it had was taken away, so that there is no part for these.
+            return if entries.is_empty() { Appetite::Part } else { Appetite::Nothing };
+        };
         if !entries.is_empty() {
             Part::append_entries(entries, part);
         }
