@@ -11,10 +11,11 @@
 //! whole state is. In a journal without a gap, the state at the end of a part is that at the beginning of the next:
 //! [`Replay`] compares them.
 //!
-//! **Format of a part.** Eight bytes say what it is ([`MAGIC`]). Then come *blocks*: the length of what is in it (`u32`,
-//! little-endian), the CRC-32C of the length and of what is in it (`u32`, little-endian; RFC 3720, appendix B.4), and so
-//! many bytes. The first block is a [`Heading`], the others are whole entries, each with its outcome, in the encoding of
-//! `codec.rs`. Only the last entry may lack its outcome: the engine never came back from it.
+//! **Format of a part.** Eight bytes say what it is ([`MAGIC`]). Then come *blocks*: the length of what is in it, the
+//! CRC-32C of that length and the CRC-32C of what is in it (each a `u32`, little-endian; RFC 3720, appendix B.4), and so
+//! many bytes. The first block is a [`Heading`], the second a [`Beginning`], the others are whole entries, each with its
+//! outcome, all in the encoding of `codec.rs`. Only the last entry may lack its outcome: the engine never came back from
+//! it. A part that ends within a block is cut off and whole up to there, also where zeros are in the place of the rest.
 
 mod block;
 mod entry;

@@ -226,7 +226,7 @@ impl Journal {
 
     fn audit_part(&mut self, bytes: &[u8], extend: &Extend) -> Result<(), Breach> {
         let part = Part::read(bytes)?;
-        let (entries, beginning) = (part.entries(), part.heading.beginning);
+        let (entries, beginning) = (part.entries(), part.beginning);
         let (read, continues) = match &self.replay {
             None => (0, beginning.entries == 0 && beginning.lost == 0),
             Some(replay) => (replay.entries(), replay.is_continued(&beginning)?),

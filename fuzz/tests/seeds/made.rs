@@ -186,11 +186,17 @@ fn journals() -> Vec<(String, Vec<u8>)> {
     }
     engine.finish();
     let file = memory.take().remove(0);
-    // Behind the eight bytes of a file and of each block.
-    let length = u32::from_le_bytes(*file[8..].first_chunk().unwrap()) as usize;
-    let (heading, entries) = file[16..].split_at(length);
+    // Behind the eight bytes of a file, and the twelve of each block.
+    let mut blocks = Vec::new();
+    let mut rest = &file[8..];
+    while let Some(length) = rest.first_chunk() {
+        let (block, behind) = rest[12..].split_at(u32::from_le_bytes(*length) as usize);
+        blocks.push(block);
+        rest = behind;
+    }
+    let [_heading, beginning, entries] = blocks[..] else { panic!("{} blocks", blocks.len()) };
     let seed = |name: &str, kind, content: &[u8]| (name.to_owned(), [&[kind], content].concat());
-    vec![seed("file", 0, &file), seed("heading", 1, heading), seed("entries", 2, &entries[8..])]
+    vec![seed("file", 0, &file), seed("beginning", 1, beginning), seed("entries", 2, entries)]
 }
 
 /// Lives of the engine that chance hardly ever finds, in the bytes that `src/engine.rs` reads.

@@ -8,8 +8,8 @@ use lobbyd_core::input::Input;
 use lobbyd_core::time::Instant;
 use serde::{Deserialize, Serialize};
 
-/// What the first block of a part holds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What a part is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heading {
     /// The program that recorded it and its version: only the same one is sure to do the same again.
     pub program: String,
@@ -17,8 +17,6 @@ pub struct Heading {
     pub run: u64,
     /// When the part began, in milliseconds since 1970 (UTC), by that machine's clock.
     pub unix_ms: u64,
-    /// Where the part begins.
-    pub beginning: Beginning,
 }
 
 /// Where a part of a journal begins.

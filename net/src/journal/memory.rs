@@ -31,7 +31,7 @@ impl Memory {
 impl JournalSink for Memory {
     fn begin(&mut self, beginning: Beginning) {
         let mut part = Vec::new();
-        Part::append_heading(&Heading { program: String::new(), run: 0, unix_ms: 0, beginning }, &mut part);
+        Part::append_beginning(&Heading { program: String::new(), run: 0, unix_ms: 0 }, &beginning, &mut part);
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
     }
 

@@ -1,14 +1,18 @@
 //! How a part is written and read.
 
-use super::block::{self, Damage, MAGIC};
-use super::entry::{Heading, Outcome, Read};
+use serde::de::DeserializeOwned;
+
+use super::block::{self, Damage, HEADER_BYTES, MAGIC};
+use super::entry::{Beginning, Heading, Outcome, Read};
 use crate::codec;
 
 /// A part of a journal that is read from memory.
 #[derive(Debug)]
 pub struct Part<'a> {
-    /// How it begins.
+    /// What it is of.
     pub heading: Heading,
+    /// Where it begins.
+    pub beginning: Beginning,
     bytes: &'a [u8],
     begins_at: usize,
 }
@@ -26,12 +30,17 @@ pub struct Entries<'a> {
     next_at: usize,
 }
 
-impl<'a> Part<'a> {
-    /// Reads how a part begins.
+impl Heading {
+    /// Reads what a part is of. Builds of another version can read this, too.
     ///
     /// # Errors
-    /// When it is none, or damaged where it begins.
-    pub fn read(bytes: &'a [u8]) -> Result<Self, Damage> {
+    /// When it is none, or damaged there.
+    pub fn read(part: &[u8]) -> Result<Self, Damage> {
+        Self::read_with_end(part).map(|(heading, _)| heading)
+    }
+
+    /// The same, and where it ends.
+    fn read_with_end(bytes: &[u8]) -> Result<(Self, usize), Damage> {
         let Some((magic, _)) = bytes.split_first_chunk::<{ MAGIC.len() }>() else {
             return Err(if MAGIC.starts_with(bytes) { Damage::CutOff { at: 0 } } else { Damage::NoJournal });
         };
@@ -39,19 +48,41 @@ impl<'a> Part<'a> {
             let is_journal = magic[..MAGIC.len() - 1] == MAGIC[..MAGIC.len() - 1];
             return Err(if is_journal { Damage::Version { found: magic[7] } } else { Damage::NoJournal });
         }
-        let at = MAGIC.len();
-        let Some((content, begins_at)) = block::read(bytes, at)? else { return Err(Damage::CutOff { at }) };
-        match codec::read_value::<Heading>(content) {
-            Some((heading, read)) if read == content.len() => Ok(Self { heading, bytes, begins_at }),
-            Some(_) | None => Err(Damage::Unreadable { at, within: 0, what: "how the part begins" }),
-        }
+        first_value(bytes, MAGIC.len(), "what the part is of")
+    }
+}
+
+/// The value that is all of the block at `at`, and where the next block begins.
+fn first_value<T: DeserializeOwned>(bytes: &[u8], at: usize, what: &'static str) -> Result<(T, usize), Damage> {
+    let Some((content, next_at)) = block::read(bytes, at)? else { return Err(Damage::CutOff { at }) };
+    match codec::read_value(content) {
+        Some((value, read)) if read == content.len() => Ok((value, next_at)),
+        Some(_) | None => Err(Damage::Unreadable { at, within: 0, what }),
+    }
+}
+
+impl<'a> Part<'a> {
+    /// Reads how a part begins.
+    ///
+    /// # Errors
+    /// When it is none, or damaged where it begins, or its state is not one that this build has.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, Damage> {
+        let (heading, beginning_at) = Heading::read_with_end(bytes)?;
+        let (beginning, begins_at) = first_value(bytes, beginning_at, "the server's state")?;
+        Ok(Self { heading, beginning, bytes, begins_at })
     }
 
     /// Appends how a part begins to `out`.
-    pub fn append_heading(heading: &Heading, out: &mut Vec<u8>) {
+    ///
+    /// # Panics
+    /// If the state has 4 GiB or more.
+    pub fn append_beginning(heading: &Heading, beginning: &Beginning, out: &mut Vec<u8>) {
         out.extend_from_slice(&MAGIC);
         let mut content = Vec::new();
         codec::append_value(heading, &mut content);
+        block::append(&content, out);
+        content.clear();
+        codec::append_value(beginning, &mut content);
         block::append(&content, out);
     }
 
@@ -61,6 +92,15 @@ impl<'a> Part<'a> {
     /// If they are 4 GiB or more.
     pub fn append_entries(entries: &[u8], out: &mut Vec<u8>) {
         block::append(entries, out);
+    }
+
+    /// What [`Part::append_entries`] puts before them.
+    ///
+    /// # Panics
+    /// If they are 4 GiB or more.
+    #[must_use]
+    pub fn entries_header(entries: &[u8]) -> [u8; HEADER_BYTES] {
+        block::header(entries)
     }
 
     /// What is in it.

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::mem;
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use lobbyd_core::Engine;
 use lobbyd_core::action::Actions;
 use lobbyd_core::input::Input;
 use lobbyd_core::time::Instant;
+use tracing::error;
 
 use super::entry::{Beginning, Entry, Event, Outcome};
 use crate::codec;
+use crate::extension::panic_message;
 
 /// Where a journal goes. It is called while everybody waits, so it must not wait for anything itself.
 pub trait JournalSink: Send {
@@ -41,7 +44,7 @@ pub struct JournalStats {
     pub is_recording: bool,
     /// Parts that have begun.
     pub parts: u64,
-    /// Entries that were taken.
+    /// Entries that the sink has taken. What a disk loses afterwards is not known here.
     pub entries: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -144,25 +147,32 @@ struct Recorder {
     count: u64,
     /// The time of the last entry.
     now: Instant,
+    /// No part can begin any more.
+    is_over: bool,
     stats: JournalStats,
 }
 
 impl Recorder {
     fn new(sink: Box<dyn JournalSink>, now: Instant, engine: &Engine) -> Self {
-        let mut recorder = Self { sink, entries: Vec::new(), count: 0, now, stats: JournalStats::default() };
+        let mut recorder =
+            Self { sink, entries: Vec::new(), count: 0, now, is_over: false, stats: JournalStats::default() };
         recorder.begin(engine);
         recorder
     }
 
     fn begin(&mut self, engine: &Engine) {
+        // Extensions are copied with it, which guards nobody else against; nothing is changed.
+        let snapshot = match catch_unwind(AssertUnwindSafe(|| engine.snapshot())) {
+            Ok(snapshot) => snapshot,
+            Err(panic) => {
+                let reason = panic_message(&*panic);
+                error!(reason, "an extension panicked in being copied: nothing more is recorded in the journal");
+                (self.is_over, self.stats.is_recording) = (true, false);
+                return;
+            }
+        };
         let JournalStats { parts, entries, lost, .. } = self.stats;
-        self.sink.begin(Beginning {
-            part: parts,
-            entries: entries + lost,
-            lost,
-            now: self.now,
-            snapshot: engine.snapshot(),
-        });
+        self.sink.begin(Beginning { part: parts, entries: entries + lost, lost, now: self.now, snapshot });
         self.stats.parts += 1;
         self.stats.is_recording = true;
     }
@@ -186,6 +196,10 @@ impl Recorder {
 
     fn hand_over(&mut self, engine: &Engine) {
         if self.count == 0 {
+            return;
+        }
+        if self.is_over {
+            self.stats.lost += mem::take(&mut self.count);
             return;
         }
         let appetite = self.give();
@@ -212,7 +226,7 @@ impl Recorder {
 impl Drop for Recorder {
     /// After a panic, what has led to it is still here.
     fn drop(&mut self) {
-        if self.count > 0 {
+        if self.count > 0 && !self.is_over {
             self.give();
         }
     }

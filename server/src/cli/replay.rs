@@ -20,13 +20,14 @@ pub(super) struct ReplayArguments {
     /// Show each entry, and what the server did about it
     #[arg(long)]
     print: bool,
-    /// Show only what concerns this session, as the log calls it: 3.0
+    /// Show only what concerns this session and the whole server. It is called as in the log: 3.0; each life of a server
+    /// begins to name them anew
     #[arg(long, value_name = "SESSION", value_parser = session, requires = "print")]
     session: Option<SessionId>,
-    /// Show only entries from this one on
+    /// Show only entries from this one on, as they are numbered in the life of a server
     #[arg(long, value_name = "ENTRY", default_value_t = 0, requires = "print")]
     from: u64,
-    /// Replay nothing behind this entry
+    /// Replay nothing behind this entry, as they are numbered in the life of a server
     #[arg(long, value_name = "ENTRY")]
     until: Option<u64>,
 }
@@ -65,20 +66,21 @@ fn ignore_gone_reader(flushed: io::Result<()>) -> anyhow::Result<()> {
 }
 
 fn tell(summary: &Summary, spent_seconds: f64, out: &mut impl Write) -> io::Result<()> {
-    let Summary { files, entries, recorded, states_compared, gaps, violations, .. } = summary;
+    let Summary { files, entries, recorded, states_compared, missing, violations, .. } = summary;
     let recorded_seconds = recorded.as_secs_f64();
     writeln!(
         out,
         "replayed {entries} entries of {files} files: {recorded_seconds:.3} s again in {spent_seconds:.3} s"
     )?;
-    if *gaps > 0 {
-        writeln!(out, "{gaps} entries were not recorded")?;
+    if !violations.is_empty() {
+        return writeln!(out, "it ended there: see above");
     }
-    if violations.is_empty() {
-        writeln!(out, "everything came out as it was recorded, {states_compared} states to the bit")
-    } else {
-        writeln!(out, "not everything came out as it was recorded")
+    match states_compared {
+        0 => write!(out, "each came out as much as was recorded; no whole state was there to compare")?,
+        1 => write!(out, "everything came out as it was recorded, and a whole state to the bit")?,
+        count => write!(out, "everything came out as it was recorded, and {count} whole states to the bit")?,
     }
+    writeln!(out, "{}", if *missing > 0 { format!("; {missing} entries are missing") } else { String::new() })
 }
 
 fn session(text: &str) -> Result<SessionId, String> {

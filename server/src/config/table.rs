@@ -295,7 +295,8 @@ settings! {
         folder: PathBuf = PathBuf::from("lobbyd-journal"), ();
         /// How long a file may grow before the next one begins, besides the server's state that each begins with.
         file_bytes_max: Size = Size::mib(64), Size::kib(64)..=Size::mib(1024);
-        /// How many files are kept; the oldest ones are removed.
+        /// How much is kept: when a file begins and all others together are longer than so many of that length, the oldest
+        /// are removed.
         files_max: u32 = 16, 2..=1_000_000;
         /// The most bytes that wait for the disk. What is more is not recorded: nobody waits for the journal.
         buffer_bytes_max: Size = Size::mib(16), Size::kib(64)..=Size::mib(1024);

@@ -5,21 +5,24 @@
 //! at that time, so that whatever is in the files can be replayed.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use lobbyd_net::journal::{Appetite, Beginning, JournalSink};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
-use super::folder::Folder;
-use super::queue::Queue;
+use super::folder::{Folder, Kept};
+use super::queue::{Queue, Refusal};
 use super::writer::{Writer, unix_ms};
 use crate::config::JournalSettings;
 
 /// How long the end of a server waits for its journal.
 const END_MAX: Duration = Duration::from_secs(10);
+/// The most files, however short they are.
+const FILES_MAX: usize = 10_000;
 /// After so long a disk that has failed is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -50,7 +53,7 @@ pub(crate) struct JournalFiles {
     buffer_bytes_max: usize,
     /// What the present part has got.
     part_bytes: usize,
-    /// Whether something was lost since the last part began.
+    /// Something was lost since the last part began.
     is_behind: bool,
 }
 
@@ -76,21 +79,28 @@ impl JournalFiles {
     ) -> Result<(Recording, Self), JournalError> {
         let path = settings.folder.as_path();
         let failed = |source| JournalError::System { folder: path.to_owned(), source };
-        let folder = Folder::open(path, settings.files_max).map_err(failed)?;
+        let file_bytes_max = settings.file_bytes_max.as_bytes();
+        let bytes_max = u64::from(settings.files_max) * u64::from(file_bytes_max);
+        let kept = Kept { bytes_max, files_max: FILES_MAX };
+        let folder = Folder::open(path, kept).map_err(failed)?;
         let folder = folder.ok_or_else(|| JournalError::Taken { folder: path.to_owned() })?;
-        let run = free_run(&folder);
+        let run = folder.next_run(unix_ms()).map_err(failed)?;
         let queue = Arc::new(Queue::default());
         let (alive, writing) = mpsc::channel();
-        let writer = Writer { folder, run, file: None, retry_after, bytes: Vec::new() };
+        let writer = Writer::new(folder, run, retry_after);
         let work = Arc::clone(&queue);
         let write = move || {
-            writer.run(&work);
+            // A copy of an extension is dropped there, which may be anything.
+            if catch_unwind(AssertUnwindSafe(|| writer.run(&work))).is_err() {
+                work.break_down();
+                error!("the thread of the journal panicked: nothing more is recorded");
+            }
             drop(alive);
         };
         thread::Builder::new().name("lobbyd-journal".to_owned()).spawn(write).map_err(failed)?;
         let files = Self {
             queue,
-            file_bytes_max: settings.file_bytes_max.as_bytes() as usize,
+            file_bytes_max: file_bytes_max as usize,
             buffer_bytes_max: settings.buffer_bytes_max.as_bytes() as usize,
             part_bytes: 0,
             is_behind: false,
@@ -99,20 +109,8 @@ impl JournalFiles {
     }
 }
 
-/// The time, or a little later if a journal began at that moment.
-fn free_run(folder: &Folder) -> u64 {
-    let mut run = unix_ms();
-    while folder.file(run, 0).exists() {
-        run += 1;
-    }
-    run
-}
-
 impl JournalSink for JournalFiles {
     fn begin(&mut self, beginning: Beginning) {
-        if self.is_behind {
-            info!(lost = beginning.lost, "the journal has caught up and goes on in another file");
-        }
         self.is_behind = false;
         self.part_bytes = 0;
         self.queue.begin(beginning);
@@ -122,10 +120,11 @@ impl JournalSink for JournalFiles {
         if self.is_behind {
             return if self.queue.is_clear() { Appetite::Part } else { Appetite::Nothing };
         }
-        if !self.queue.put(entries, self.buffer_bytes_max) {
-            warn!(
-                "the disk does not take the journal fast enough: what happens until it has caught up is not recorded"
-            );
+        if let Err(refusal) = self.queue.put(entries, self.buffer_bytes_max) {
+            // What is broken the writer tells.
+            if refusal == Refusal::Full {
+                warn!("the disk is too slow for the journal: nothing is recorded until it has caught up");
+            }
             self.is_behind = true;
             return Appetite::Nothing;
         }

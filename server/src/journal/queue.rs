@@ -14,6 +14,15 @@ pub(super) enum Piece {
     Entries(Vec<u8>),
 }
 
+/// Why entries are not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Too much waits.
+    Full,
+    /// The disk does not take anything, or did not, so that they would be behind a gap.
+    Broken,
+}
+
 #[derive(Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -26,8 +35,10 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     pieces: Vec<Piece>,
-    /// The bytes of entries that wait.
+    /// The bytes of entries that wait, and of those that are being written.
     bytes: usize,
+    /// Something is being written.
+    is_writing: bool,
     /// The disk does not take anything.
     is_broken: bool,
     /// What was to be written is lost, so that entries would be behind a gap until a part begins.
@@ -35,7 +46,7 @@ struct State {
     has_ended: bool,
 }
 
-/// What the writer has to do.
+/// What the writer has to do. When it has, it says so by [`Queue::wrote`] or [`Queue::break_down`].
 pub(super) struct Work {
     pub(super) pieces: Vec<Piece>,
     /// Nothing more will come.
@@ -51,27 +62,30 @@ impl Queue {
         self.work.notify_one();
     }
 
-    /// Takes entries, if no more than so many bytes wait then and nothing before them is lost. Says whether it has.
-    pub(super) fn put(&self, entries: &[u8], bytes_max: usize) -> bool {
+    /// Takes entries, if no more than so many bytes wait then and nothing before them is lost.
+    pub(super) fn put(&self, entries: &[u8], bytes_max: usize) -> Result<(), Refusal> {
         let mut state = self.lock();
-        if state.is_broken || state.is_interrupted || state.bytes + entries.len() > bytes_max {
-            return false;
+        if state.is_broken || state.is_interrupted {
+            return Err(Refusal::Broken);
+        }
+        if state.bytes + entries.len() > bytes_max {
+            return Err(Refusal::Full);
         }
         state.bytes += entries.len();
         if let Some(Piece::Entries(waiting)) = state.pieces.last_mut() {
             waiting.extend_from_slice(entries);
-            return true;
+            return Ok(());
         }
         state.pieces.push(Piece::Entries(entries.to_owned()));
         drop(state);
         self.work.notify_one();
-        true
+        Ok(())
     }
 
-    /// Whether nothing waits any more and the disk takes it.
+    /// Whether everything is written and the disk takes more.
     pub(super) fn is_clear(&self) -> bool {
         let state = self.lock();
-        state.pieces.is_empty() && !state.is_broken
+        state.pieces.is_empty() && !state.is_writing && !state.is_broken
     }
 
     /// Whether a part waits to begin.
@@ -86,24 +100,37 @@ impl Queue {
         self.end.notify_one();
     }
 
-    /// Says whether the disk takes what comes. What waits is dropped if not.
-    pub(super) fn set_broken(&self, is_broken: bool) {
-        let mut state = self.lock();
-        state.is_broken = is_broken;
-        if is_broken {
-            state.is_interrupted = true;
-            (state.pieces, state.bytes) = (Vec::new(), 0);
-        }
-    }
-
     /// Waits until something is there, lets more of it gather for so long, and takes it.
     pub(super) fn take(&self, gather: Duration) -> Work {
         let state = self.lock();
         let is_idle = |state: &mut State| state.pieces.is_empty() && !state.has_ended;
         let state = self.work.wait_while(state, is_idle).unwrap_or_else(PoisonError::into_inner);
         let mut state = self.wait(state, gather);
-        state.bytes = 0;
+        state.is_writing = true;
         Work { pieces: mem::take(&mut state.pieces), is_last: state.has_ended }
+    }
+
+    /// So many bytes of entries are written.
+    pub(super) fn wrote(&self, bytes: usize) {
+        let mut state = self.lock();
+        state.bytes -= bytes;
+        state.is_writing = false;
+    }
+
+    /// The disk does not take anything until it is [repaired](Self::repair). What waits is dropped.
+    pub(super) fn break_down(&self) {
+        let mut state = self.lock();
+        (state.is_broken, state.is_interrupted, state.is_writing) = (true, true, false);
+        state.bytes = 0;
+        let dropped = mem::take(&mut state.pieces);
+        drop(state);
+        // It may be much, and nobody waits for that.
+        drop(dropped);
+    }
+
+    /// The disk may take something again.
+    pub(super) fn repair(&self) {
+        self.lock().is_broken = false;
     }
 
     /// Waits so long, or until the end. Says whether that has come.

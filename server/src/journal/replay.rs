@@ -17,7 +17,7 @@ use lobbyd_core::input::Input;
 use lobbyd_net::extension::Extensions;
 use lobbyd_net::journal::{Damage, Entry, Event, Heading, Outcome, Part, Replay};
 
-use super::folder;
+use super::{PROGRAM, folder};
 
 /// What is wanted of a replay.
 #[derive(Clone, Debug, Default)]
@@ -25,11 +25,11 @@ use super::folder;
 pub struct Options {
     /// Show each entry, and what the engine does about it.
     pub print: bool,
-    /// Show only what concerns this session.
+    /// Show only what concerns this session. Each life of a server begins to name them anew.
     pub session: Option<SessionId>,
-    /// Show only entries from this one on.
+    /// Show only entries from this one on, counted in each life of a server.
     pub from: u64,
-    /// Replay no entry behind this one.
+    /// Replay no entry behind this one, and no file behind that.
     pub until: Option<u64>,
 }
 
@@ -45,22 +45,22 @@ pub struct Summary {
     pub recorded: Duration,
     /// How often a state was compared with a recorded one: where files join, and at clean ends.
     pub states_compared: u64,
-    /// Entries that are missing before files, because the disk did not take them or files are not there.
-    pub gaps: u64,
-    /// What is not as it was recorded; nothing if all is.
+    /// Entries that are missing between files: the disk did not take them, or files are not there.
+    pub missing: u64,
+    /// What is not as it was recorded, and breakdowns that are; nothing if all is well.
     pub violations: Vec<String>,
 }
 
 /// Replays files of journals, in the order in which they are given; of a folder, all of its files, the oldest first.
-/// Writes to `out` what is to be shown. `extend` adds what extended the server; without it, only a server without
-/// extensions can be replayed.
+/// Writes to `out` what is to be shown, with nothing in it that acts on a terminal. `extend` adds what extended the server;
+/// without it, only a server without extensions can be replayed.
 ///
-/// Damaged files and other outcomes are told in the summary. A file that is cut off is none of these: its server was
-/// killed.
+/// Damaged files, other outcomes and breakdowns are told in the summary. A file that is cut off is none of these: its
+/// server was killed, or had no space.
 ///
 /// # Errors
-/// When a file cannot be read or is no journal, or the state in it is not of this build and these extensions; when `out`
-/// cannot be written to.
+/// When a file cannot be read or is no journal, when the state in it is not of this build and these extensions, when files
+/// are not in their order, when nothing is in any of them, and when `out` cannot be written to.
 pub fn replay(
     paths: &[PathBuf],
     options: &Options,
@@ -73,6 +73,9 @@ pub fn replay(
             break;
         }
     }
+    if story.summary.files == 0 {
+        bail!("nothing can be replayed: the files are cut off where they begin");
+    }
     Ok(story.summary)
 }
 
@@ -81,9 +84,9 @@ fn gathered(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let found = folder::files(path).with_context(|| format!("cannot read the folder {}", path.display()))?;
+            let found = folder::files(path).with_context(|| format!("cannot read the folder {}", shown(path)))?;
             if found.is_empty() {
-                bail!("{} has no files of a journal (*.journal)", path.display());
+                bail!("{} has no files of a journal (*.journal)", shown(path));
             }
             files.extend(found);
         } else {
@@ -105,17 +108,26 @@ struct Story<'a> {
 impl Story<'_> {
     /// Tells of a file, and says whether more is wanted.
     fn tell_file(&mut self, path: &Path) -> anyhow::Result<bool> {
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", shown(path)))?;
         let part = match Part::read(&bytes) {
             Ok(part) => part,
             Err(damage @ Damage::CutOff { .. }) => {
-                writeln!(self.out, "{}: {damage}: nothing is in it", path.display())?;
+                writeln!(self.out, "{}: {damage}: nothing is in it", shown(path))?;
                 return Ok(true);
             }
-            Err(damage) => return Err(damage).with_context(|| format!("cannot replay {}", path.display())),
+            Err(damage) => {
+                // Even if nothing else can be read by this build.
+                let by =
+                    Heading::read(&bytes).map(|heading| format!(", which {} recorded", heading.program.escape_debug()));
+                let by = by.unwrap_or_default();
+                return Err(damage).with_context(|| format!("{PROGRAM} cannot replay {}{by}", shown(path)));
+            }
         };
-        writeln!(self.out, "{}: {}", path.display(), About(&part.heading))?;
-        let mut replay = self.begin(path, &part.heading)?;
+        writeln!(self.out, "{}: {}", shown(path), About(&part))?;
+        if part.heading.program != PROGRAM {
+            writeln!(self.out, "this is {PROGRAM}: it may do something else, and be right")?;
+        }
+        let mut replay = self.begin(path, &part)?;
         self.summary.files += 1;
         let began_at = replay.now();
         let is_more_wanted = self.tell_entries(path, &part, &mut replay)?;
@@ -125,17 +137,20 @@ impl Story<'_> {
     }
 
     /// The engine at the beginning of a file: the one of the file before, if that is the same life without a gap.
-    fn begin(&mut self, path: &Path, heading: &Heading) -> anyhow::Result<Replay> {
-        let beginning = &heading.beginning;
+    fn begin(&mut self, path: &Path, part: &Part<'_>) -> anyhow::Result<Replay> {
+        let Part { heading, beginning, .. } = part;
         if let Some((replay, _)) = self.told.take_if(|(_, run)| *run == heading.run) {
+            if beginning.entries < replay.entries() {
+                bail!("{} comes before the files that were replayed: name each once, in their order", shown(path));
+            }
             match replay.is_continued(beginning) {
                 Ok(true) => {
                     self.summary.states_compared += 1;
                     return Ok(replay);
                 }
                 Ok(false) => {
-                    let missing = beginning.entries.saturating_sub(replay.entries());
-                    self.summary.gaps += missing;
+                    let missing = beginning.entries - replay.entries();
+                    self.summary.missing += missing;
                     writeln!(
                         self.out,
                         "{missing} entries are missing before it: it is replayed from its own beginning"
@@ -147,12 +162,8 @@ impl Story<'_> {
         let mut extensions = Extensions::new();
         (self.extend)(&mut extensions)?;
         Replay::new(beginning.clone(), extensions).with_context(|| {
-            format!(
-                "cannot replay {}, which was recorded by {}, with {}",
-                path.display(),
-                heading.program,
-                super::PROGRAM
-            )
+            let recorded_by = heading.program.escape_debug();
+            format!("{PROGRAM} cannot replay {}, which {recorded_by} recorded", shown(path))
         })
     }
 
@@ -169,11 +180,10 @@ impl Story<'_> {
                     return Ok(false);
                 }
             };
-            let number = replay.entries();
-            if self.options.until.is_some_and(|until| number > until) {
+            if self.options.until.is_some_and(|until| replay.entries() > until) {
                 return Ok(false);
             }
-            if !self.tell_entry(path, number, &entry, outcome, replay)? {
+            if !self.tell_entry(path, &entry, outcome, replay)? {
                 return Ok(false);
             }
         }
@@ -184,47 +194,35 @@ impl Story<'_> {
     fn tell_entry(
         &mut self,
         path: &Path,
-        number: u64,
         entry: &Entry<Input<'_>>,
         outcome: Option<Outcome>,
         replay: &mut Replay,
     ) -> anyhow::Result<bool> {
         self.summary.entries += 1;
+        let number = replay.entries();
         let at = Duration::from_nanos((replay.now() + entry.after()).as_nanos());
-        let is_wanted = self.options.print && number >= self.options.from;
-        let of_it = |session: SessionId| self.options.session.is_none_or(|wanted| wanted == session);
-        let is_about = is_wanted && session_of(&entry.event).is_none_or(of_it);
         // An engine that has panicked is not asked again.
-        let step = catch_unwind(AssertUnwindSafe(|| replay.step(entry, outcome)));
-        let step = match step {
-            Ok(step) => step,
-            Err(panic) => {
-                let what = format!("entry {number} ends the engine again: {}\n  {:?}", message(&*panic), entry.event);
-                self.violated(path, &what)?;
-                return Ok(false);
+        let what = match (catch_unwind(AssertUnwindSafe(|| replay.step(entry, outcome))), outcome) {
+            (Ok(Ok(())), Some(_)) => {
+                self.summary.states_compared += u64::from(matches!(entry.event, Event::End { .. }));
+                if self.options.print && number >= self.options.from {
+                    show(self.out, &Shown { number, at, entry }, replay.actions(), self.options.session)?;
+                }
+                return Ok(true);
+            }
+            (Ok(Ok(())), None) => format!("entry {number} has ended the recorded engine, and does not end this one"),
+            (Ok(Err(difference)), _) => difference.to_string(),
+            (Err(panic), None) => format!("entry {number} ends the engine, as was recorded: {}", message(&*panic)),
+            (Err(panic), Some(_)) => {
+                format!("entry {number} ends the engine, and did not when it was recorded: {}", message(&*panic))
             }
         };
-        match step {
-            Ok(()) => {
-                self.summary.states_compared += u64::from(matches!(entry.event, Event::End { .. }));
-                if is_wanted {
-                    show(self.out, &Shown { number, at, entry, is_about }, replay.actions(), self.options.session)?;
-                }
-            }
-            Err(difference) => {
-                let what = format!("{difference}\n  {:?}", entry.event);
-                self.violated(path, &what)?;
-                return Ok(false);
-            }
-        }
-        if outcome.is_none() {
-            writeln!(self.out, "the server ended within entry {number}, which does not end the engine here")?;
-        }
-        Ok(true)
+        self.violated(path, &format!("{what}\n  {:?}", entry.event))?;
+        Ok(false)
     }
 
     fn violated(&mut self, path: &Path, what: &dyn fmt::Display) -> io::Result<()> {
-        let what = format!("{}: {what}", path.display());
+        let what = format!("{}: {what}", shown(path));
         writeln!(self.out, "{what}")?;
         self.summary.violations.push(what);
         Ok(())
@@ -236,18 +234,16 @@ struct Shown<'a> {
     number: u64,
     at: Duration,
     entry: &'a Entry<Input<'a>>,
-    /// Whether it concerns who is wanted, and not only what is done about it.
-    is_about: bool,
 }
 
 /// Shows an entry and what is done about it; of these, if one session is wanted, what concerns it.
 fn show(out: &mut dyn Write, shown: &Shown<'_>, actions: &Actions, session: Option<SessionId>) -> io::Result<()> {
-    let is_about = |action: &&Action| session.is_none_or(|session| concerns(action, actions, session));
-    let mut done = actions.iter().filter(is_about).peekable();
-    if !shown.is_about && done.peek().is_none() {
+    let Shown { number, at, entry } = shown;
+    let is_wanted = |action: &&Action| session.is_none_or(|session| concerns(action, actions, session));
+    let mut done = actions.iter().filter(is_wanted).peekable();
+    if session.is_some_and(|session| !is_about(&entry.event, session)) && done.peek().is_none() {
         return Ok(());
     }
-    let Shown { number, at, entry, .. } = shown;
     write!(out, "#{number} at {}.{:06} s: ", at.as_secs(), at.subsec_micros())?;
     match &entry.event {
         Event::Input(input) => writeln!(out, "{input:?}")?,
@@ -271,18 +267,22 @@ fn show(out: &mut dyn Write, shown: &Shown<'_>, actions: &Actions, session: Opti
     Ok(())
 }
 
-/// Whose entry it is; nobody's if it is the server's.
-fn session_of(event: &Event<Input<'_>>) -> Option<SessionId> {
-    let Event::Input(input) = event else { return None };
+/// Whether an entry is about that session, or about the whole server. A deadline is about whoever is told something.
+fn is_about(event: &Event<Input<'_>>, wanted: SessionId) -> bool {
+    let input = match event {
+        Event::Input(input) => input,
+        Event::Timeout => return false,
+        Event::End { .. } => return true,
+    };
     match input {
         Input::Connected { session, .. }
         | Input::Received { session, .. }
         | Input::Stopped { session, .. }
         | Input::Malformed { session, .. }
         | Input::Disconnected { session }
-        | Input::OutboxFull { session } => Some(*session),
-        Input::LoginVerdict { ticket, .. } | Input::PresenceLost { ticket } => Some(ticket.session),
-        Input::Stalled { .. } | Input::ServiceReply { .. } | Input::DisableExtension { .. } | Input::Admin(_) => None,
+        | Input::OutboxFull { session } => *session == wanted,
+        Input::LoginVerdict { ticket, .. } | Input::PresenceLost { ticket } => ticket.session == wanted,
+        Input::Stalled { .. } | Input::ServiceReply { .. } | Input::DisableExtension { .. } | Input::Admin(_) => true,
     }
 }
 
@@ -299,18 +299,25 @@ fn concerns(action: &Action, actions: &Actions, wanted: SessionId) -> bool {
     }
 }
 
-/// What a panic said.
-fn message(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said, with nothing in it that acts on a terminal.
+fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a message")
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").escape_debug().to_string()
 }
 
-/// A heading for people.
-struct About<'a>(&'a Heading);
+/// A path, with nothing in it that acts on a terminal.
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().escape_debug().to_string()
+}
+
+/// A part for people.
+struct About<'a>(&'a Part<'a>);
 
 impl fmt::Display for About<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Heading { program, run: _, unix_ms, beginning } = self.0;
+        let Part { heading: Heading { program, run: _, unix_ms }, beginning, .. } = self.0;
+        let program = program.escape_debug();
         // What a file says may be any number.
         let began_at =
             UNIX_EPOCH.checked_add(Duration::from_millis(*unix_ms)).filter(|at| *at < UNIX_EPOCH + YEAR_10000);

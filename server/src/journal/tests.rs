@@ -1,6 +1,8 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -12,11 +14,12 @@ use lobbyd_core::input::Input;
 use lobbyd_core::limits::Rate;
 use lobbyd_core::time::Instant;
 use lobbyd_net::extension::Extensions;
-use lobbyd_net::journal::{Appetite, Beginning, JournalSink, JournalStats, RecordedEngine};
+use lobbyd_net::journal::{Appetite, Beginning, Heading, JournalSink, JournalStats, Part, RecordedEngine};
 use tempfile::TempDir;
 
+use super::PROGRAM;
 use super::files::{JournalError, JournalFiles, Recording};
-use super::queue::{Piece, Queue, Work};
+use super::queue::{Piece, Queue, Refusal, Work};
 use super::replay::{Options, Summary, replay};
 use crate::config::{JournalSettings, Size};
 
@@ -95,7 +98,7 @@ fn what_was_recorded_is_replayed_to_the_end() {
     world.engine.finish();
     drop(world);
     let summary = replayed(folder.path());
-    assert_eq!((summary.files, summary.entries, summary.states_compared, summary.gaps), (1, 101, 1, 0));
+    assert_eq!((summary.files, summary.entries, summary.states_compared, summary.missing), (1, 101, 1, 0));
     assert_eq!((summary.recorded, summary.violations), (Duration::from_millis(300), vec![]));
 }
 
@@ -116,25 +119,79 @@ fn server_that_did_not_end_cleanly_has_all_that_it_was_told_in_its_journal() {
 #[test]
 fn files_have_their_size_and_old_ones_go() {
     let folder = TempDir::new().unwrap();
-    let settings = JournalSettings { file_bytes_max: Size::bytes(200), files_max: 3, ..settings(folder.path()) };
+    let settings = JournalSettings { file_bytes_max: Size::bytes(1000), files_max: 3, ..settings(folder.path()) };
     let mut world = World::new(&settings);
     // A new part begins when the disk has the one before.
-    while world.stats().parts < 10 {
+    while world.stats().parts < 20 {
         world.pass();
         thread::yield_now();
     }
     world.engine.finish();
     drop(world);
     let files = files(folder.path());
-    assert_eq!(files.len(), 3);
+    let lengths: Vec<u64> = files.iter().map(|file| fs::metadata(file).unwrap().len()).collect();
+    let before_last: u64 = lengths[..lengths.len() - 1].iter().sum();
+    assert!(lengths.len() < 10 && before_last <= 3000, "{lengths:?}");
     let summary = replayed(folder.path());
-    assert_eq!((summary.files, summary.gaps, summary.violations), (3, 0, vec![]));
-    assert_eq!(summary.states_compared, 3, "two joints and the end");
-    let (first_is_missing, _) = told(&files[1..], &Options::default()).unwrap();
-    assert_eq!((first_is_missing.files, first_is_missing.violations), (2, vec![]));
-    let (middle_is_missing, text) = told(&[files[0].clone(), files[2].clone()], &Options::default()).unwrap();
-    assert!(middle_is_missing.gaps > 0 && text.contains("entries are missing before it"), "{text}");
+    assert_eq!((summary.files, summary.missing, summary.violations), (files.len(), 0, vec![]));
+    assert_eq!(summary.states_compared, files.len() as u64, "the joints and the end");
+}
+
+/// A journal of six parts or more.
+fn parts(folder: &Path) -> Vec<PathBuf> {
+    let settings = JournalSettings { file_bytes_max: Size::bytes(1), files_max: 1_000_000, ..settings(folder) };
+    let mut world = World::new(&settings);
+    while world.stats().parts < 6 {
+        world.pass();
+        thread::yield_now();
+    }
+    world.engine.finish();
+    drop(world);
+    files(folder)
+}
+
+#[test]
+fn files_that_are_missing_or_out_of_order_are_noticed() {
+    let folder = TempDir::new().unwrap();
+    let files = parts(folder.path());
+    let told = |files: &[&PathBuf]| {
+        let files: Vec<PathBuf> = files.iter().map(|file| (*file).clone()).collect();
+        told(&files, &Options::default())
+    };
+    let (first_is_missing, _) = told(&[&files[1], &files[2]]).unwrap();
+    assert_eq!((first_is_missing.files, first_is_missing.missing), (2, 0));
+    let (middle_is_missing, text) = told(&[&files[0], &files[2]]).unwrap();
+    assert!(middle_is_missing.missing > 0 && text.contains("entries are missing before it"), "{text}");
     assert_eq!(middle_is_missing.violations, Vec::<String>::new());
+    for wrong in [[&files[1], &files[0]], [&files[1], &files[1]]] {
+        let error = told(&wrong).unwrap_err().to_string();
+        assert!(error.ends_with("name each once, in their order"), "{error}");
+    }
+}
+
+#[test]
+fn nobody_else_reads_a_journal() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("journal");
+    let mut world = World::new(&settings(&path));
+    world.pass();
+    drop(world);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&path), mode(&files(&path)[0]), mode(&path.join("lock"))), (0o700, 0o600, 0o600));
+}
+
+#[test]
+fn clock_that_goes_backwards_costs_no_file_that_is_new() {
+    let folder = TempDir::new().unwrap();
+    let later = folder.path().join("99999999999999999998-00000000000000000003.journal");
+    fs::write(&later, vec![0; 2000]).unwrap();
+    let settings = JournalSettings { file_bytes_max: Size::bytes(1000), files_max: 1, ..settings(folder.path()) };
+    let mut world = World::new(&settings);
+    world.pass();
+    drop(world);
+    let [file] = &files(folder.path())[..] else { panic!("{:?}", files(folder.path())) };
+    assert_ne!(*file, later, "that is the oldest one");
+    assert_eq!(replayed(folder.path()).entries, 2);
 }
 
 #[test]
@@ -146,7 +203,7 @@ fn two_lives_of_a_server_are_replayed_one_behind_the_other() {
         world.engine.finish();
     }
     let summary = replayed(folder.path());
-    assert_eq!((summary.files, summary.entries, summary.states_compared, summary.gaps), (2, 6, 2, 0));
+    assert_eq!((summary.files, summary.entries, summary.states_compared, summary.missing), (2, 6, 2, 0));
 }
 
 #[test]
@@ -198,7 +255,7 @@ fn disk_that_fails_costs_the_server_nothing_but_the_journal_until_it_is_back() {
     world.engine.finish();
     drop(world);
     let summary = replayed(&folder);
-    assert!(summary.gaps > 0);
+    assert!(summary.missing > 0);
     assert!(summary.states_compared > 0, "it ended cleanly");
     assert_eq!(summary.violations, Vec::<String>::new());
 }
@@ -213,22 +270,27 @@ fn beginning() -> Beginning {
 fn queue_takes_what_its_bound_allows_and_joins_what_belongs_together() {
     let queue = Queue::default();
     queue.begin(beginning());
-    assert!(queue.put(b"one", 6));
-    assert!(queue.put(b"two", 6));
-    assert!(!queue.put(b"!", 6));
+    assert_eq!(queue.put(b"one", 6), Ok(()));
+    assert_eq!(queue.put(b"two", 6), Ok(()));
+    assert_eq!(queue.put(b"!", 6), Err(Refusal::Full));
     assert!(!queue.is_clear() && queue.has_beginning());
     let Work { pieces, is_last } = queue.take(Duration::ZERO);
     assert!(matches!(&pieces[..], [Piece::Beginning(_), Piece::Entries(entries)] if entries == b"onetwo"));
-    assert!(!is_last && queue.is_clear() && !queue.has_beginning());
-    assert!(queue.put(b"three", 6));
-    queue.set_broken(true);
-    assert!(!queue.put(b"", 6) && !queue.is_clear());
-    queue.set_broken(false);
+    assert!(!is_last && !queue.has_beginning() && !queue.is_clear());
+    assert_eq!(queue.put(b"!", 6), Err(Refusal::Full), "it is being written");
+    queue.wrote(6);
+    assert!(queue.is_clear());
+    assert_eq!(queue.put(b"three", 6), Ok(()));
+    queue.break_down();
+    assert_eq!(queue.put(b"", 6), Err(Refusal::Broken));
+    assert!(!queue.is_clear());
+    queue.repair();
     assert!(queue.is_clear(), "what waited is dropped");
-    assert!(!queue.put(b"", 6), "it would be behind a gap");
+    assert_eq!(queue.put(b"", 6), Err(Refusal::Broken), "it would be behind a gap");
     queue.begin(beginning());
-    assert!(queue.put(b"", 6));
+    assert_eq!(queue.put(b"six", 6), Ok(()));
     queue.take(Duration::ZERO);
+    queue.wrote(3);
     queue.end();
     let Work { pieces, is_last } = queue.take(Duration::ZERO);
     assert!(pieces.is_empty() && is_last);
@@ -291,15 +353,80 @@ fn damage_is_a_violation_and_a_cut_is_not() {
     let (summary, text) = told(std::slice::from_ref(&file), &Options::default()).unwrap();
     assert!(text.contains("cut off") && summary.violations.is_empty(), "{text}");
     fs::write(&file, &whole[..20]).unwrap();
-    let (summary, text) = told(std::slice::from_ref(&file), &Options::default()).unwrap();
-    assert!(text.contains("nothing is in it") && summary.violations.is_empty(), "{text}");
+    assert!(refused(&file).starts_with("nothing can be replayed"), "{}", refused(&file));
     let mut damaged = whole.clone();
-    damaged.extend_from_slice(&[1, 0, 0, 0, 1, 2, 3, 4, 5, 6]);
+    damaged.extend_from_slice(&[1; 20]);
     fs::write(&file, &damaged).unwrap();
     let (summary, text) = told(std::slice::from_ref(&file), &Options::default()).unwrap();
     let [violation] = &summary.violations[..] else { panic!("{text}") };
     assert!(violation.contains("is damaged: its checksum is"), "{violation}");
     assert_eq!(summary.entries, 11, "what is before it is whole");
+}
+
+/// What a sink got, turn by turn.
+#[derive(Clone, Default)]
+struct Turns(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl JournalSink for Turns {
+    fn begin(&mut self, _: Beginning) {}
+
+    fn append(&mut self, entries: &[u8]) -> Appetite {
+        self.0.lock().unwrap().push(entries.to_owned());
+        Appetite::Entries
+    }
+}
+
+/// The entries of one who comes: one that has two actions of one byte each as its outcome.
+fn connected() -> Vec<u8> {
+    let turns = Turns::default();
+    let mut engine = engine(Extensions::new());
+    engine.record(Instant::ZERO, Box::new(turns.clone()));
+    let session = SessionId { index: 0, generation: 0 };
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    engine.handle_input(Instant::ZERO, Input::Connected { session, address }, &mut Actions::new());
+    engine.hand_over();
+    turns.0.lock().unwrap().remove(0)
+}
+
+/// Replays a file with these entries; gives the violations, and what was shown.
+fn told_of(program: &str, entries: &[u8]) -> (Vec<String>, String) {
+    let mut file = Vec::new();
+    let heading = Heading { program: program.to_owned(), run: 1, unix_ms: u64::MAX };
+    Part::append_beginning(&heading, &beginning(), &mut file);
+    Part::append_entries(entries, &mut file);
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("made.journal");
+    fs::write(&path, file).unwrap();
+    let (summary, text) = told(&[path], &Options::default()).unwrap();
+    (summary.violations, text)
+}
+
+#[test]
+fn breakdown_that_was_recorded_and_does_not_come_again_is_a_violation() {
+    let whole = connected();
+    assert_eq!(told_of(PROGRAM, &whole).0, Vec::<String>::new());
+    let (violations, _) = told_of(PROGRAM, &whole[..whole.len() - 2]);
+    let [violation] = &violations[..] else { panic!("{violations:?}") };
+    assert!(violation.contains("entry 0 has ended the recorded engine, and does not end this one"), "{violation}");
+}
+
+#[test]
+fn breakdown_is_told_and_whether_it_was_recorded() {
+    // Two sessions of one name, which no driver gives.
+    let twice = [connected(), connected()].concat();
+    let (violations, _) = told_of(PROGRAM, &twice);
+    assert!(violations[0].contains("entry 1 ends the engine, and did not when it was recorded: "), "{violations:?}");
+    assert!(violations[0].contains("Connected { session: session 0.0"), "{violations:?}");
+    let (violations, _) = told_of(PROGRAM, &twice[..twice.len() - 2]);
+    assert!(violations[0].contains("entry 1 ends the engine, as was recorded: "), "{violations:?}");
+}
+
+#[test]
+fn other_program_is_named_and_nothing_of_it_acts_on_a_terminal() {
+    let (violations, text) = told_of("lobbyd 9.9 \u{1b}[2J\u{202e}", &connected());
+    assert_eq!(violations, Vec::<String>::new());
+    assert!(text.contains("lobbyd 9.9 \\u{1b}[2J\\u{202e}, 18446744073709551615 ms after 1970"), "{text}");
+    assert!(text.contains(&format!("this is {PROGRAM}: it may do something else, and be right")), "{text}");
 }
 
 #[test]
