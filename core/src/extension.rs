@@ -32,6 +32,10 @@ use crate::input::ServiceError;
 use crate::packet::{Code, CommandReply, LeaveCause, ServerPacket};
 use crate::text::RawText;
 
+/// The most bytes of a request to a service, as of its reply: what is larger belongs into a store, and its name into a
+/// request.
+pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+
 /// A command that an extension has kept, to answer it later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KeptCommand {
@@ -121,8 +125,13 @@ impl Engine {
         request: RawBytes<'_>,
         actions: &mut Actions,
     ) {
-        if self.extensions.call_count() >= self.config.service_calls_max {
-            actions.push(Action::ServiceAnswer { ask, result: Err(ServiceError::Busy) });
+        let refusal = if request.0.len() > REQUEST_BYTES_MAX {
+            Some(ServiceError::TooLong)
+        } else {
+            (self.extensions.call_count() >= self.config.service_calls_max).then_some(ServiceError::Busy)
+        };
+        if let Some(refusal) = refusal {
+            actions.push(Action::ServiceAnswer { ask, result: Err(refusal) });
             return;
         }
         self.extensions.last_serial += 1;

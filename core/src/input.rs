@@ -104,6 +104,9 @@ pub enum ServiceError {
     /// No service of that name is there.
     #[error("there is no such service")]
     Unknown,
+    /// The request is longer than [`REQUEST_BYTES_MAX`](crate::extension::REQUEST_BYTES_MAX).
+    #[error("the request is too long for a service")]
+    TooLong,
     /// As many calls are under way as the service takes.
     #[error("the service is busy")]
     Busy,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lobbyd_core::Engine;
 use lobbyd_core::config::Config;
 use lobbyd_core::engine::{RestoreError, Snapshot};
-use lobbyd_core::extension::{Command, CommandHandler, Context, Failure, Handlers, RegisterError};
+use lobbyd_core::extension::{Command, CommandHandler, Context, Failure, Handlers, REQUEST_BYTES_MAX, RegisterError};
 use lobbyd_core::id::{CallTicket, SessionId};
 use lobbyd_core::input::{Input, ServiceError};
 use lobbyd_core::limits::Rate;
@@ -141,6 +141,15 @@ fn oversized_answers_are_the_handlers_mistake_and_go_nowhere() {
     does(&mut server, a, &format!("refuse {text}"), [send(a, command_declined(1, PUPPET, &text))]);
     let reason = "an error message that cannot be shown (it is too long), allowed are 256 bytes of plain text";
     fails(&mut server, a, &format!("refuse {text}x"), reason);
+}
+
+#[test]
+fn oversized_request_to_a_service_is_the_handlers_mistake_and_goes_nowhere() {
+    let mut server = server();
+    let a = user(&mut server, 0, "dora");
+    let reason = format!("data of {} bytes, allowed are {REQUEST_BYTES_MAX}", REQUEST_BYTES_MAX + 1);
+    fails(&mut server, a, &format!("call store {}", "x".repeat(REQUEST_BYTES_MAX + 1)), &reason);
+    assert_eq!(server.counts().service_calls, 0);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use lobbyd_core::config::DuplicateLogin;
 use lobbyd_core::data::{Data, RawBytes};
+use lobbyd_core::extension::REQUEST_BYTES_MAX;
 use lobbyd_core::id::{AskId, CallTicket, RoomNumber};
 use lobbyd_core::input::{Admin, Input, Notice, ServiceError};
 use lobbyd_core::packet::{CloseReason, Code, LeaveCause, ServerPacket};
@@ -228,6 +229,18 @@ fn service_that_does_not_answer_the_operator_has_timed_out() {
     server.input(replies(1, Ok("late".into())));
     server.does_nothing();
     assert_eq!(server.counts().service_calls, 0);
+}
+
+#[test]
+fn request_to_a_service_has_a_bound() {
+    let mut server = Server::with_extensions(|_| {}, puppet);
+    let longest = "x".repeat(REQUEST_BYTES_MAX);
+    server.admin(asks(7, &longest));
+    server.does([called(1, &longest)]);
+    let too_long = longest + "x";
+    server.admin(asks(8, &too_long));
+    server.does([Event::ServiceAnswer(AskId(8), Err(ServiceError::TooLong))]);
+    assert_eq!(server.counts().service_calls, 1);
 }
 
 #[test]

@@ -381,7 +381,7 @@ impl NodeHandle {
     /// The question and its answer are inputs of the engine.
     ///
     /// # Errors
-    /// `Unknown` without such a service, `Busy` when as many calls are under way as `service_calls_max` allows or its turn
+    /// `TooLong` when the request is, `Unknown` without such a service, `Busy` when as many calls are under way as `service_calls_max` allows or its turn
     /// did not come in time, `TimedOut` after its own time or `service_timeout`, `Failed` when it says so, panics, or gives
     /// too long a reply; and when the node has stopped.
     pub async fn call_service(&self, service: CommandName, request: impl Into<Data>) -> Result<Data, CallError> {

@@ -4,9 +4,9 @@ use alloc::collections::BTreeMap;
 use core::fmt;
 use core::time::Duration;
 
-use super::KeptCommand;
 use super::effects::{Effect, Effects};
 use super::handler::Reply;
+use super::{KeptCommand, REQUEST_BYTES_MAX};
 use crate::command::CommandName;
 use crate::config::{Config, ERROR_MESSAGE_BYTES_MAX};
 use crate::data::Data;
@@ -291,8 +291,11 @@ impl<'e> Context<'e> {
     /// latest after `service_timeout`. A service of an unknown name replies so.
     ///
     /// # Errors
-    /// When as many calls are under way as may be.
+    /// When the request is longer than [`REQUEST_BYTES_MAX`], or as many calls are under way as may be.
     pub fn call_service(&mut self, service: CommandName, request: &[u8]) -> Result<CallTicket, ContextError> {
+        if request.len() > REQUEST_BYTES_MAX {
+            return Err(ContextError::DataTooLong { bytes: request.len(), bytes_max: REQUEST_BYTES_MAX as u32 });
+        }
         if self.effects.calls >= self.engine.config.service_calls_max as usize {
             return Err(ContextError::TooManyCalls);
         }

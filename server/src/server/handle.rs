@@ -198,7 +198,7 @@ impl ServerHandle {
     /// and number, and those of the settings. The question and its answer are inputs of the engine.
     ///
     /// # Errors
-    /// `Unknown` without such a service, `Busy` when too many calls are under way, `TimedOut`, `Failed` when the service says
+    /// `TooLong` when the request is, `Unknown` without such a service, `Busy` when too many calls are under way, `TimedOut`, `Failed` when the service says
     /// so, panics, or gives too long a reply; and when the server has stopped.
     pub async fn call_service(&self, service: &str, request: impl Into<Data>) -> Result<Data, CallError> {
         // What is no name is no service's name.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lobbyd_core::action::Action;
 use lobbyd_core::command::CommandName;
 use lobbyd_core::data::{Data, RawBytes};
+use lobbyd_core::extension::REQUEST_BYTES_MAX;
 use lobbyd_core::id::{AskId, CallTicket};
 use lobbyd_core::input::ServiceError;
 use lobbyd_core::time::Instant;
@@ -30,6 +31,9 @@ impl Model {
         request: RawBytes<'_>,
         told: &mut Told<'_>,
     ) -> Result<(), Mismatch> {
+        if request.0.len() > REQUEST_BYTES_MAX {
+            return told.does(&Action::ServiceAnswer { ask, result: Err(ServiceError::TooLong) });
+        }
         if self.calls.len() >= self.config.service_calls_max as usize {
             return told.does(&Action::ServiceAnswer { ask, result: Err(ServiceError::Busy) });
         }
