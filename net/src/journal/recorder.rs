@@ -79,15 +79,19 @@ impl RecordedEngine {
     /// As [`Engine::handle_input`].
     #[inline]
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>, actions: &mut Actions) {
-        match &mut self.recorder {
+        match self.recorder {
+            // In a branch of its own, so that an input is not copied on its way.
             None => self.engine.handle_input(now, input, actions),
-            Some(recorder) => {
-                recorder.enter(now, Event::Input(&input));
-                let before = Outcome::of(actions);
-                self.engine.handle_input(now, input, actions);
-                recorder.came_out(Outcome::of(actions).since(before));
-            }
+            Some(_) => self.record_input(now, input, actions),
         }
+    }
+
+    #[inline(never)]
+    fn record_input(&mut self, now: Instant, input: Input<'_>, actions: &mut Actions) {
+        self.record_event(now, Event::Input(&input));
+        let before = Outcome::of(actions);
+        self.engine.handle_input(now, input, actions);
+        self.record_outcome(before, actions);
     }
 
     /// As [`Engine::handle_timeout`].
@@ -95,11 +99,19 @@ impl RecordedEngine {
     /// # Panics
     /// As [`Engine::handle_timeout`].
     pub fn handle_timeout(&mut self, now: Instant, actions: &mut Actions) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.enter(now, Event::Timeout);
-        }
+        self.record_event(now, Event::Timeout);
         let before = Outcome::of(actions);
         self.engine.handle_timeout(now, actions);
+        self.record_outcome(before, actions);
+    }
+
+    fn record_event(&mut self, now: Instant, event: Event<&Input<'_>>) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.enter(now, event);
+        }
+    }
+
+    fn record_outcome(&mut self, before: Outcome, actions: &Actions) {
         if let Some(recorder) = &mut self.recorder {
             recorder.came_out(Outcome::of(actions).since(before));
         }
