@@ -29,6 +29,8 @@ use lobbyd_sim::scenario::{Account, Network, Operation, Setup, Store};
 const CLIENTS: usize = 50;
 const ROOMS: usize = 5;
 const ROUND: Duration = Duration::from_millis(100);
+/// All have had their turn some milliseconds before the round ends, so that they have their answers by then.
+const TURN: Duration = Duration::from_micros(1_800);
 const CLIENT_HOSTS: usize = 5;
 const SEED: u64 = 7;
 const TEXT: &[u8] = b"nobody reads this, but it has the length of a line";
@@ -110,15 +112,18 @@ fn measure<W: World>(world: &mut W, setup: &Setup, names: &[String], seconds: u3
         .collect();
     let begun = Begun::now();
     let mut packets = 0;
-    for _ in 0..seconds * 10 {
-        for ((name, says), number) in names.iter().zip(&says).zip(&numbers) {
+    let since = world.now();
+    for round in 0..seconds * 10 {
+        let turns = (1..).map(|turn| since + ROUND * round + TURN * turn);
+        for (((name, says), number), turn_ends_at) in names.iter().zip(&says).zip(&numbers).zip(turns) {
             world.begin(name, says)?;
             if checks {
                 auditor.begun(world.now(), *number, says);
             }
             packets += 1;
-            go_on(world, ROUND / CLIENTS as u32)?;
+            go_to(world, turn_ends_at)?;
         }
+        go_to(world, since + ROUND * (round + 1))?;
         for (name, number) in names.iter().zip(&numbers) {
             let now = world.now();
             for arrival in world.arrived(name).drain(..) {
@@ -173,6 +178,10 @@ fn hello() -> Operation {
 
 fn go_on<W: World>(world: &mut W, by: Duration) -> anyhow::Result<()> {
     let until = world.now() + by;
+    go_to(world, until)
+}
+
+fn go_to<W: World>(world: &mut W, until: Duration) -> anyhow::Result<()> {
     while world.now() < until {
         world.step(until - world.now())?;
     }
