@@ -11,6 +11,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use lobbyd_core::action::{Action, Actions};
+use lobbyd_core::engine::RestoreError;
 use lobbyd_core::extension::RegisterError;
 use lobbyd_core::id::SessionId;
 use lobbyd_core::input::Input;
@@ -161,9 +162,12 @@ impl Story<'_> {
         }
         let mut extensions = Extensions::new();
         (self.extend)(&mut extensions)?;
-        Replay::new(beginning.clone(), extensions).with_context(|| {
+        Replay::new(beginning.clone(), extensions).map_err(|error| {
+            let is_extended = matches!(error, RestoreError::ExtensionMissing(_));
+            let advice = if is_extended { " (the program that it was recorded by has its extensions)" } else { "" };
             let recorded_by = heading.program.escape_debug();
-            format!("{PROGRAM} cannot replay {}, which {recorded_by} recorded", shown(path))
+            let what = format!("{PROGRAM} cannot replay {}, which {recorded_by} recorded{advice}", shown(path));
+            anyhow::Error::new(error).context(what)
         })
     }
 

@@ -459,6 +459,7 @@ fn server_with_extensions_is_replayed_with_the_same_ones() {
     drop(world);
     let error = refused(folder.path());
     assert!(error.contains("was taken with extension silent, which is not there"), "{error}");
+    assert!(error.contains("the program that it was recorded by has its extensions"), "{error}");
     let paths = [folder.path().to_owned()];
     let summary = replay(&paths, &Options::default(), &mut { extend }, &mut Vec::new()).unwrap();
     assert_eq!((summary.entries, summary.violations), (2, vec![]));
