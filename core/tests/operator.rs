@@ -234,6 +234,7 @@ fn service_that_does_not_answer_the_operator_has_timed_out() {
 #[test]
 fn request_to_a_service_has_a_bound() {
     let mut server = Server::with_extensions(|_| {}, puppet);
+    assert_eq!(REQUEST_BYTES_MAX, 1_048_576);
     let longest = "x".repeat(REQUEST_BYTES_MAX);
     server.admin(asks(7, &longest));
     server.does([called(1, &longest)]);

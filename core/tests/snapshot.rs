@@ -77,6 +77,10 @@ fn stored_state_is_not_changed_by_what_comes_after() {
         step(&mut engine, &entry);
     }
     assert_ne!(engine.digest(), digest);
+    assert_eq!(snapshot.digest(), digest);
+    let stored = serde_json::to_value(&snapshot).unwrap();
+    let read: Snapshot = serde_json::from_value(stored).unwrap();
+    assert_eq!(read.digest(), digest, "before anybody has taken it up");
     assert_eq!(Engine::restore(snapshot).unwrap().digest(), digest);
 }
 

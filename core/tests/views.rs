@@ -4,10 +4,11 @@ use lobbyd_core::action::Actions;
 use lobbyd_core::engine::RestoreError;
 use lobbyd_core::extension::{Command, CommandHandler, Context, ContextError, Failure, Handlers, Reply};
 use lobbyd_core::id::{CallTicket, RoomNumber, UserId};
-use lobbyd_core::input::{Account, Input, Verdict};
+use lobbyd_core::input::{Account, Admin, Input, Verdict};
 use lobbyd_core::packet::{ClientPacket, Code, ServerPacket};
 use lobbyd_core::text::{RawText, Text};
 
+use crate::support::history::{busy, replay};
 use crate::support::packets::*;
 use crate::support::*;
 
@@ -263,6 +264,21 @@ fn operator_sees_who_is_online_and_what_an_announcement_would_reach() {
     assert_eq!(engine.session_count(), 3);
     assert_eq!(lobbyd_core::Engine::new(config(), 7, lobbyd_core::time::Instant::ZERO).session_count(), 0);
     assert!(engine.room_status(RoomNumber(99)).is_none());
+}
+
+#[test]
+fn recipients_are_counted() {
+    let mut engine = replay(&busy());
+    let online = engine.counts().online as usize;
+    assert!(online > 1);
+    let mut actions = Actions::new();
+    for times in 1..=2 {
+        let announcement = Input::Admin(Admin::Announce { text: "hi".into() });
+        engine.handle_input(lobbyd_core::time::Instant::ZERO, announcement, &mut actions);
+        assert_eq!(actions.recipient_count(), times * online);
+    }
+    actions.clear();
+    assert_eq!(actions.recipient_count(), 0);
 }
 
 #[test]
