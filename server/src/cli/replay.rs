@@ -76,7 +76,10 @@ fn tell(summary: &Summary, spent_seconds: f64, out: &mut impl Write) -> io::Resu
         return writeln!(out, "it ended there: see above");
     }
     match states_compared {
-        0 => write!(out, "each entry came out as it was recorded, as far as counts can tell; there was no whole state to compare")?,
+        0 => write!(
+            out,
+            "each entry came out as it was recorded, as far as counts can tell; there was no whole state to compare"
+        )?,
         1 => write!(out, "everything came out as it was recorded, and a whole state to the bit")?,
         count => write!(out, "everything came out as it was recorded, and {count} whole states to the bit")?,
     }
