@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use lobbyd_core::packet::ServerPacket;
 
@@ -11,6 +12,7 @@ use crate::support::setup::{PROGRAM, output_of};
 use crate::support::{Daemon, Setup, Signal, Wire, say, secret_of, wait_until};
 
 const GENERAL: u32 = 1;
+const FAILURE: &str = "the journal cannot be written (journal.folder): nothing is recorded until it can be";
 
 fn recorded(users: &[&str]) -> (Setup, PathBuf) {
     let setup = Setup::new();
@@ -120,6 +122,47 @@ fn daemons_with_several_threads_and_small_files_are_replayed_as_well() {
     let files = printed.lines().filter(|line| line.contains(" part ")).count();
     assert!(files >= 4, "{printed}");
     assert!(!printed.contains("missing"), "{printed}");
+}
+
+#[test]
+fn disk_that_is_full_for_a_while_costs_what_happens_meanwhile_and_no_file() {
+    let (setup, folder) = recorded(&["alice", "bob"]);
+    let serve = setup.serve();
+    // Without the signal by which the system would end a process that writes past its limit.
+    let mut command = Command::new("bash");
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
+    let mut daemon = Daemon::start(command);
+    let [mut alice, mut bob] = in_general(&daemon);
+    daemon.log.wait_for("the journal", |line| says(line, "the journal begins"));
+    let limit_files_to = |bytes: &str| {
+        let process = format!("--pid={}", daemon.process_id());
+        let done = Command::new("prlimit").args([&process, &format!("--fsize={bytes}:unlimited")]).status();
+        assert!(done.expect("prlimit (of util-linux) is needed").success());
+    };
+    // The state with which a file begins is longer.
+    limit_files_to("200");
+    talk(&mut alice, &mut bob, &["lost"]);
+    let line = daemon.log.wait_for("the failure", |line| says(line, FAILURE));
+    assert!(line["error"].as_str().is_some_and(|error| error.contains("File too large")), "{line}");
+    // It is tried again after five seconds, which fails when the file is made already.
+    let since = Instant::now();
+    wait_until("another try", || {
+        talk(&mut alice, &mut bob, &["lost, too"]);
+        since.elapsed() > Duration::from_secs(6)
+    });
+    only_file(&folder);
+    limit_files_to("unlimited");
+    wait_until("a file that begins", || {
+        talk(&mut alice, &mut bob, &["found"]);
+        fs::read_dir(&folder).expect("it is there").count() == 3
+    });
+    drop((alice, bob));
+    daemon.wait_for_ended_sessions(2);
+    daemon.signal(Signal::Interrupt);
+    assert!(daemon.wait_for_exit().success());
+    let printed = replayed(&["--print"], &folder);
+    assert!(printed.contains("entries are missing") && printed.contains("\"found\""), "{printed}");
+    assert!(!printed.contains("\"lost, too\""), "{printed}");
 }
 
 #[test]

@@ -91,6 +91,10 @@ impl Daemon {
         wire
     }
 
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {
         send_signal(self.process.id(), signal);
