@@ -151,3 +151,32 @@ impl Writer for Counter<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_a_journal_may_announce_all_that_they_hold() {
+        // A small number takes one byte, and counts as the eight that it could take.
+        for count in [10, 60_000, 70_000, 4_000_000, 4_300_000] {
+            let numbers = vec![7_u64; count];
+            let mut bytes = Vec::new();
+            append_value(&numbers, &mut bytes);
+            let length = bytes.len();
+            assert!(length > count && length < count + 10, "{length} bytes");
+            bytes.push(1);
+            assert_eq!(read_value::<Vec<u64>>(&bytes), Some((numbers, length)));
+        }
+    }
+
+    #[test]
+    fn values_of_a_journal_that_announce_more_than_there_is_are_none() {
+        for announced in [10_u64, 1 << 20, 1 << 40, u64::MAX] {
+            let mut bytes = Vec::new();
+            append_value(&announced, &mut bytes);
+            bytes.extend_from_slice(b"too few");
+            assert_eq!(read_value::<String>(&bytes), None, "{announced}");
+        }
+    }
+}
