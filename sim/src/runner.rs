@@ -448,7 +448,7 @@ impl<'a> Run<'a> {
 }
 
 fn is_ping(arrival: &Arrival) -> bool {
-    matches!(arrival, Arrival::Packet(ServerPacket::Ping { .. }))
+    matches!(arrival, Arrival::Packet(packet) if matches!(**packet, ServerPacket::Ping { .. }))
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {

@@ -255,6 +255,8 @@ impl Fnv {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use lobbyd_core::packet::ServerPacket;
 
     use super::*;
@@ -268,7 +270,7 @@ mod tests {
         let mut trace = Trace::new();
         let operation = Operation::Login { user: "Alice".into(), secret: "wonder".into() };
         trace.push(entry(1_000_002, What::Began { client: "alice".into(), operation }));
-        let arrival = Arrival::Packet(ServerPacket::Pong { nonce: 5 });
+        let arrival = Arrival::Packet(Rc::new(ServerPacket::Pong { nonce: 5 }));
         trace.push(entry(61_000_000, What::Arrived { client: "alice".into(), arrival }));
         assert_eq!(trace.to_string(), "     1.000002 alice: login \"Alice\"\n    61.000000 -> alice: Pong nonce=5\n");
     }

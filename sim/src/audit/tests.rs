@@ -1,5 +1,6 @@
 //! Every invariant is broken once, by a server that errs, and found; what is in order is not.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use lobbyd_core::id::{RequestId, RoomNumber, UserId};
@@ -59,7 +60,7 @@ impl Watched {
     }
 
     fn hears(&mut self, client: &str, packet: ServerPacket) {
-        self.meets(client, &Arrival::Packet(packet));
+        self.meets(client, &Arrival::Packet(Rc::new(packet)));
     }
 
     fn meets(&mut self, client: &str, arrival: &Arrival) {

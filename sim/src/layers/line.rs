@@ -278,7 +278,7 @@ fn take_packets(received: &mut Vec<u8>, voice: &RefCell<Voice>, line: &Line) -> 
         }
         let mut voice = voice.borrow_mut();
         voice.speech.hear(&packet, &mut line.outgoing.borrow_mut());
-        voice.heard(Arrival::Packet(packet));
+        voice.heard(Arrival::Packet(Rc::new(packet)));
     }
     received.drain(..consumed);
     Ok(())

@@ -14,6 +14,7 @@ mod line;
 mod speech;
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Duration;
 
 use lobbyd_core::packet::ServerPacket;
@@ -103,8 +104,8 @@ pub trait World {
 /// What arrives at a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// A packet.
-    Packet(ServerPacket),
+    /// A packet, which whoever else is sent the same has in common.
+    Packet(Rc<ServerPacket>),
     /// The end of the connection, or the failure to make one.
     Closed,
 }

@@ -240,7 +240,7 @@ impl Build {
             return;
         }
         let cargo = match arrival {
-            Arrival::Packet(packet) => Cargo::Packet(packet.clone()),
+            Arrival::Packet(packet) => Cargo::Packet((**packet).clone()),
             Arrival::Closed => Cargo::End,
         };
         self.departs(at, line, &daemon, client, &cargo);

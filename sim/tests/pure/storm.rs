@@ -190,7 +190,7 @@ fn heal(world: &mut Pure, seed: u64) {
 
 fn packets(world: &mut Pure, client: &str) -> Vec<ServerPacket> {
     let packet = |arrival| match arrival {
-        Arrival::Packet(packet) => Some(packet),
+        Arrival::Packet(packet) => Some(ServerPacket::clone(&packet)),
         Arrival::Closed => None,
     };
     world.arrived(client).drain(..).filter_map(packet).collect()

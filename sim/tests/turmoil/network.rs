@@ -114,10 +114,11 @@ fn reader_that_stops_is_closed_and_holds_up_nobody() {
         play.chat("bob", &text);
         chats += 1;
         let arrival = play.next("bob", Duration::from_millis(10));
-        match arrival {
-            Some(Arrival::Packet(ServerPacket::RoomChatResponse { .. })) => {}
+        let Some(Arrival::Packet(packet)) = arrival else { panic!("bob is held up: {arrival:?}") };
+        match &*packet {
+            ServerPacket::RoomChatResponse { .. } => {}
             // Behind the answer to the chat that was one too many for alice.
-            Some(Arrival::Packet(ServerPacket::RoomLeaveUserNotify { .. })) => break chats -= 1,
+            ServerPacket::RoomLeaveUserNotify { .. } => break chats -= 1,
             other => panic!("bob is held up: {other:?}"),
         }
     }
@@ -126,7 +127,7 @@ fn reader_that_stops_is_closed_and_holds_up_nobody() {
     play.begin("alice", Operation::ResumeReading);
     let mut heard = Vec::new();
     while let Some(Arrival::Packet(packet)) = play.next("alice", Duration::from_secs(3)) {
-        heard.push(packet);
+        heard.push((*packet).clone());
     }
     assert_eq!(heard.pop(), Some(ServerPacket::Closing { reason: CloseReason::SlowConsumer }));
     assert_eq!(heard.len(), chats - 1);

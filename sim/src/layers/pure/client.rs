@@ -1,6 +1,7 @@
 //! Clients: they say what the scenario says, answer the server's pings, and keep what arrives.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use lobbyd_core::data::RawBytes;
 use lobbyd_core::id::{RequestId, RoomNumber, UserId};
@@ -70,11 +71,11 @@ impl Client {
     }
 
     /// Takes note of what arrives; the nonce of a ping that it answers.
-    pub(super) fn receive(&mut self, packet: ServerPacket) -> Option<u64> {
+    pub(super) fn receive(&mut self, packet: Rc<ServerPacket>) -> Option<u64> {
         let mut nonce = None;
-        if let ServerPacket::LoginResponse { result: Ok(user), request: _ } = &packet {
+        if let ServerPacket::LoginResponse { result: Ok(user), request: _ } = &*packet {
             self.user = Some(user.id);
-        } else if let ServerPacket::Ping { nonce: asked } = &packet {
+        } else if let ServerPacket::Ping { nonce: asked } = &*packet {
             nonce = (!self.is_half_closed).then_some(*asked);
         }
         self.arrived.push_back(Arrival::Packet(packet));

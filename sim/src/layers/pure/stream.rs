@@ -4,6 +4,7 @@
 //! writes, and in the count of what a client does not read.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use lobbyd_core::id::SessionId;
 use lobbyd_core::packet::{CloseReason, ServerPacket};
@@ -27,7 +28,7 @@ pub(super) struct Stream {
     /// Bytes that are no whole frame yet.
     pub(super) inbox: Vec<u8>,
     /// What the transport does not take, with the size of each as a frame.
-    pub(super) outbox: VecDeque<(ServerPacket, usize)>,
+    pub(super) outbox: VecDeque<(Rc<ServerPacket>, usize)>,
     pub(super) outbox_bytes: usize,
     /// What the transport has taken since the client reads no more.
     pub(super) socket_bytes: usize,
@@ -61,7 +62,7 @@ pub(super) enum Up {
 
 /// What goes to a client.
 pub(super) enum Down {
-    Packet(ServerPacket),
+    Packet(Rc<ServerPacket>),
     /// The daemon has ended its writing half.
     End,
 }

@@ -205,7 +205,7 @@ impl Wire {
         let stream = &mut self.streams[id as usize];
         let seen = if self.traffic.is_watched() {
             let cargo = match &piece {
-                Down::Packet(packet) => Some(Cargo::Packet(packet.clone())),
+                Down::Packet(packet) => Some(Cargo::Packet((**packet).clone())),
                 // The answer to a client's own end tells nobody anything.
                 Down::End => (stream.reader != Reader::Gone).then_some(Cargo::End),
             };

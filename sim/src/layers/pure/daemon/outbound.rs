@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::rc::Rc;
 
 use lobbyd_core::action::Action;
 use lobbyd_core::id::SessionId;
@@ -43,10 +44,11 @@ impl Daemon {
         let deeds = self.mind.take_deeds();
         for action in deeds.iter() {
             match action {
-                Action::Send { to, packet } => self.send(*to, packet, wire),
+                Action::Send { to, packet } => self.send(*to, &Rc::new(packet.clone()), wire),
                 Action::Broadcast { to, packet } => {
+                    let packet = Rc::new(packet.clone());
                     for session in deeds.recipients(*to) {
-                        self.send(*session, packet, wire);
+                        self.send(*session, &packet, wire);
                     }
                 }
                 Action::Close { session, reason } => {
@@ -80,14 +82,14 @@ impl Daemon {
         self.mind.give_back(deeds);
     }
 
-    fn send(&mut self, to: SessionId, packet: &ServerPacket, wire: &mut Wire) {
+    fn send(&mut self, to: SessionId, packet: &Rc<ServerPacket>, wire: &mut Wire) {
         let Some(id) = self.slots.stream(to) else { return };
         let stream = &mut wire.streams[id as usize];
         if !stream.is_stuck && stream.outbox.is_empty() && !stream.is_overflowed {
-            wire.send_down(id, Down::Packet(packet.clone()));
+            wire.send_down(id, Down::Packet(Rc::clone(packet)));
             return;
         }
-        let is_farewell = matches!(packet, ServerPacket::Closing { .. });
+        let is_farewell = matches!(**packet, ServerPacket::Closing { .. });
         if stream.is_overflowed && !is_farewell {
             return;
         }
@@ -95,10 +97,10 @@ impl Daemon {
         let outbox_bytes_max = self.config.outbox_bytes_max as usize + if is_farewell { CLOSING_BYTES } else { 0 };
         if stream.outbox.is_empty() && stream.socket_bytes + bytes <= SOCKET_BYTES {
             stream.socket_bytes += bytes;
-            wire.send_down(id, Down::Packet(packet.clone()));
+            wire.send_down(id, Down::Packet(Rc::clone(packet)));
         } else if stream.outbox_bytes + bytes <= outbox_bytes_max {
             stream.outbox_bytes += bytes;
-            stream.outbox.push_back((packet.clone(), bytes));
+            stream.outbox.push_back((Rc::clone(packet), bytes));
         } else {
             stream.is_overflowed = true;
             self.system.push_back(Input::OutboxFull { session: to });
