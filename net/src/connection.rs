@@ -198,6 +198,8 @@ impl<S> Connections<S> {
         self.count += 1;
     }
 
+    /// The connection of that name, if it is here. Names of connections that are gone come from the lists of those who
+    /// are to be visited and flushed; whoever has their slots now would only be looked at once too often.
     #[inline]
     pub(crate) fn get_mut(&mut self, session: SessionId) -> Option<&mut Connection<S>> {
         let Self { place, slots, guests, .. } = self;
