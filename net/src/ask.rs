@@ -1,5 +1,9 @@
 //! What a handle asks of the engine and gets an answer to.
 
+pub(crate) mod reply;
+#[cfg(test)]
+mod tests;
+
 use lobbyd_core::Engine;
 use lobbyd_core::command::CommandName;
 use lobbyd_core::data::{Data, RawBytes};
@@ -7,15 +11,15 @@ use lobbyd_core::id::{AskId, RoomNumber};
 use lobbyd_core::input::{Admin, Notice, ServiceError};
 use lobbyd_core::name::UserName;
 use lobbyd_core::packet::Code;
-use tokio::sync::oneshot;
 
+use self::reply::{Answered, Reply};
 use crate::node::Stopped;
 
 /// How many sessions or rooms something concerned, or why nothing was done.
-pub(crate) type AskReply = oneshot::Sender<Result<u32, Code>>;
+pub(crate) type AskReply = Reply<Result<u32, Code>>;
 
 /// A look at the engine between two inputs. It changes nothing, so it is no input.
-pub(crate) type Look = Box<dyn FnOnce(&Engine) + Send>;
+pub(crate) type Look = Box<dyn FnOnce(&Engine, &mut Answered) + Send>;
 
 /// Something that changes what the engine does, and so becomes an input.
 #[derive(Clone, Debug)]
@@ -29,7 +33,7 @@ pub(crate) enum Ask {
 }
 
 /// What a service has answered, or why it has not.
-pub(crate) type CallReply = oneshot::Sender<Result<Data, ServiceError>>;
+pub(crate) type CallReply = Reply<Result<Data, ServiceError>>;
 
 /// What the operator says to some.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,6 +29,7 @@ pub(crate) use self::home::{Door, Home};
 use self::scheduling::Scheduled;
 pub(crate) use self::scheduling::Work;
 pub(crate) use self::standing::Question;
+use crate::ask::reply::Answered;
 use crate::commons::{Commons, Helm};
 use crate::connection::{Connection, Connections, Phase};
 use crate::corridor::Corridor;
@@ -87,6 +88,8 @@ pub(crate) struct Hub<S> {
     mail: Vec<Parcel>,
     /// The tasks of other threads that have got mail and are to be woken when everybody who was ready has had a turn.
     sleepers: Vec<Waker>,
+    /// Those who have asked something by a handle and have their reply: they are woken when the turn is over.
+    answered: Answered,
     /// Present with several threads.
     corridor: Option<Corridor<S>>,
     /// Sessions that have ended here and were named by other threads. Those learn of it in a turn, when the engine knows.
@@ -143,6 +146,7 @@ impl<S: Stream> Hub<S> {
                 sealer: Sealer::new(room_key, place.thread),
                 mail: Vec::new(),
                 sleepers: Vec::new(),
+                answered: Answered::default(),
                 corridor,
                 departed: Vec::new(),
                 this: this.clone(),
@@ -292,23 +296,19 @@ impl<S: Stream> Hub<S> {
                 }
                 SystemWork::Connection { stream, peer } => self.admit(helm, stream, peer),
                 SystemWork::Arrival { stream, peer } => self.arrive(helm, stream, peer),
-                // Whoever asked may have gone.
-                SystemWork::Report { reply } => self.tell_stats(helm, |stats| {
-                    let _ = reply.send(stats.report);
-                }),
-                SystemWork::Stats { reply } => self.tell_stats(helm, |stats| {
-                    let _ = reply.send(stats);
-                }),
+                SystemWork::Report { reply } => {
+                    self.tell_stats(helm, |stats, answered| reply.put(stats.report, answered));
+                }
+                SystemWork::Stats { reply } => self.tell_stats(helm, |stats, answered| reply.put(stats, answered)),
                 SystemWork::Connections { from, limit, reply } => self.tell_connections(helm, from, limit, reply),
                 SystemWork::Schedule { lane, work } => self.schedule(lane, work),
                 SystemWork::Ask { ask, reply } => self.ask(helm, &ask, reply),
-                SystemWork::Look(look) => look(&helm.engine),
+                SystemWork::Look(look) => look(&helm.engine, &mut self.answered),
                 SystemWork::CallService { service, request, reply } => {
                     self.ask_service(helm, service, &request, reply);
                 }
                 SystemWork::EnableMiddleware { name, reply } => {
-                    // Whoever asked may have gone.
-                    let _ = reply.send(helm.chain.enable(&name));
+                    reply.put(helm.chain.enable(&name), &mut self.answered);
                 }
             }
         }
@@ -355,6 +355,7 @@ impl<S: Stream> Hub<S> {
         if let Some(timer) = timer {
             timer.wake();
         }
+        self.answered.wake();
         if is_draining {
             self.commons.call_finish();
         }

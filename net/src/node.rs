@@ -17,9 +17,10 @@ use lobbyd_core::name::UserName;
 use lobbyd_core::operator::RoomStatus;
 use lobbyd_core::packet::RoomPage;
 use lobbyd_core::time::Instant;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::ask::reply::{Answered, Reply, reply};
 use crate::ask::{Ask, AskError, AskReply, CallError, CallReply, Look, Message};
 use crate::buffers::{Buffers, LentBuffer};
 use crate::commons::{Commons, HOME};
@@ -82,14 +83,14 @@ pub(crate) enum Command {
     Drain { within: Duration },
     Stop,
     CloseUser { user: UserName },
-    Report { reply: oneshot::Sender<Report> },
+    Report { reply: Reply<Report> },
     Ask { ask: Ask, reply: AskReply },
-    Stats { reply: oneshot::Sender<Stats> },
-    Connections { from: PageStart, limit: usize, reply: oneshot::Sender<ConnectionPage> },
+    Stats { reply: Reply<Stats> },
+    Connections { from: PageStart, limit: usize, reply: Reply<ConnectionPage> },
     Schedule { lane: Lane, work: Work },
     Look(Look),
     CallService { service: CommandName, request: Data, reply: CallReply },
-    EnableMiddleware { name: String, reply: oneshot::Sender<u32> },
+    EnableMiddleware { name: String, reply: Reply<u32> },
 }
 
 /// Some connections, and where the next ones begin.
@@ -233,7 +234,7 @@ impl<S: Stream> Node<S> {
             hub.borrow_mut().cancel_errand(errand);
         }
         until(Hub::poll_finished).await;
-        let (reply, report) = oneshot::channel();
+        let (reply, report) = reply();
         hub.borrow_mut().begin_errand(|queue| async move { queue.push(SystemWork::Report { reply }) });
         let report = report.await.expect("the hub answers as long as it runs");
         hub.borrow_mut().finish_journal();
@@ -273,9 +274,9 @@ impl NodeHandle {
     /// # Errors
     /// When the node has stopped.
     pub async fn report(&self) -> Result<Report, Stopped> {
-        let (reply, report) = oneshot::channel();
+        let (reply, report) = reply();
         self.command(Command::Report { reply }).await?;
-        report.await.map_err(|_| Stopped)
+        report.await.ok_or(Stopped)
     }
 
     /// Everything that the node counts, taken between two inputs.
@@ -283,9 +284,9 @@ impl NodeHandle {
     /// # Errors
     /// When the node has stopped.
     pub async fn stats(&self) -> Result<Stats, Stopped> {
-        let (reply, stats) = oneshot::channel();
+        let (reply, stats) = reply();
         self.command(Command::Stats { reply }).await?;
-        stats.await.map_err(|_| Stopped)
+        stats.await.ok_or(Stopped)
     }
 
     /// Every connection, in the order of their sessions. It is asked in pieces, between which packets pass: one that comes,
@@ -297,9 +298,9 @@ impl NodeHandle {
         let mut connections = Vec::new();
         let mut from = Some(PageStart::default());
         while let Some(start) = from {
-            let (reply, page) = oneshot::channel();
+            let (reply, page) = reply();
             self.command(Command::Connections { from: start, limit: PAGE_CONNECTIONS, reply }).await?;
-            let (page, next) = page.await.map_err(|_| Stopped)?;
+            let (page, next) = page.await.ok_or(Stopped)?;
             connections.extend(page);
             from = next;
         }
@@ -323,7 +324,7 @@ impl NodeHandle {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        let (reply, result) = oneshot::channel();
+        let (reply, result) = reply();
         let mut end = Finish { reply: Some(reply) };
         let work = Box::pin(async move {
             let value = future.await;
@@ -385,9 +386,9 @@ impl NodeHandle {
     /// did not come in time, `TimedOut` after its own time or `service_timeout`, `Failed` when it says so, panics, or gives
     /// too long a reply; and when the node has stopped.
     pub async fn call_service(&self, service: CommandName, request: impl Into<Data>) -> Result<Data, CallError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = reply();
         self.command(Command::CallService { service, request: request.into(), reply }).await?;
-        answer.await.map_err(|_| Stopped)?.map_err(CallError::Service)
+        answer.await.ok_or(Stopped)?.map_err(CallError::Service)
     }
 
     /// Has the commands of an extension served again, after it was disabled by a panic or by this; or not any more. Says
@@ -407,9 +408,9 @@ impl NodeHandle {
     /// # Errors
     /// When the node has stopped.
     pub async fn enable_middleware(&self, name: impl Into<String>) -> Result<u32, Stopped> {
-        let (reply, enabled) = oneshot::channel();
+        let (reply, enabled) = reply();
         self.command(Command::EnableMiddleware { name: name.into(), reply }).await?;
-        enabled.await.map_err(|_| Stopped)
+        enabled.await.ok_or(Stopped)
     }
 
     /// A buffer of the pool that the node's services borrow from, too. It goes back when it is dropped.
@@ -436,19 +437,16 @@ impl NodeHandle {
 
     /// Looks at the engine between two inputs. Everybody waits meanwhile, so it should be short.
     async fn look<T: Send + 'static>(&self, look: impl FnOnce(&Engine) -> T + Send + 'static) -> Result<T, Stopped> {
-        let (reply, seen) = oneshot::channel();
-        let look = Box::new(move |engine: &Engine| {
-            // Whoever asked may have gone.
-            let _ = reply.send(look(engine));
-        });
+        let (reply, seen) = reply();
+        let look = Box::new(move |engine: &Engine, answered: &mut Answered| reply.put(look(engine), answered));
         self.command(Command::Look(look)).await?;
-        seen.await.map_err(|_| Stopped)
+        seen.await.ok_or(Stopped)
     }
 
     async fn ask(&self, ask: Ask) -> Result<u32, AskError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = reply();
         self.command(Command::Ask { ask, reply }).await?;
-        answer.await.map_err(|_| Stopped)?.map_err(AskError::Refused)
+        answer.await.ok_or(Stopped)?.map_err(AskError::Refused)
     }
 
     async fn command(&self, command: Command) -> Result<(), Stopped> {
@@ -458,14 +456,13 @@ impl NodeHandle {
 
 /// Says how a scheduled future has ended: if it never says so itself and is dropped by a panic, that.
 struct Finish<T> {
-    reply: Option<oneshot::Sender<Result<T, ScheduleError>>>,
+    reply: Option<Reply<Result<T, ScheduleError>>>,
 }
 
 impl<T> Finish<T> {
     fn say(&mut self, result: Result<T, ScheduleError>) {
         if let Some(reply) = self.reply.take() {
-            // Whoever scheduled it may have gone.
-            let _ = reply.send(result);
+            reply.send(result);
         }
     }
 }

@@ -11,8 +11,8 @@ use std::task::Waker;
 use lobbyd_core::command::CommandName;
 use lobbyd_core::data::Data;
 use lobbyd_core::input::Input;
-use tokio::sync::oneshot;
 
+use crate::ask::reply::Reply;
 use crate::ask::{Ask, AskReply, CallReply, Look};
 use crate::errands::{ErrandId, ErrandList, Errands};
 use crate::hub::Work;
@@ -30,11 +30,11 @@ pub(crate) enum SystemWork<S> {
     /// A connection that the home has accepted for this thread; an error if it did not arrive whole.
     Arrival { stream: io::Result<S>, peer: SocketAddr },
     /// The operator asks how the node stands.
-    Report { reply: oneshot::Sender<Report> },
+    Report { reply: Reply<Report> },
     /// The operator asks for everything that is counted.
-    Stats { reply: oneshot::Sender<Stats> },
+    Stats { reply: Reply<Stats> },
     /// The operator asks for some of the connections.
-    Connections { from: PageStart, limit: usize, reply: oneshot::Sender<ConnectionPage> },
+    Connections { from: PageStart, limit: usize, reply: Reply<ConnectionPage> },
     /// A handle has a future to be run.
     Schedule { lane: Lane, work: Work },
     /// A handle asks the engine for something.
@@ -44,7 +44,7 @@ pub(crate) enum SystemWork<S> {
     /// A handle asks a service.
     CallService { service: CommandName, request: Data, reply: CallReply },
     /// A handle wants middleware of that name to be passed again.
-    EnableMiddleware { name: String, reply: oneshot::Sender<u32> },
+    EnableMiddleware { name: String, reply: Reply<u32> },
 }
 
 /// Where errands put what they bring. Clones share it.

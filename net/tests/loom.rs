@@ -1,5 +1,6 @@
-//! What threads share, in every order in which they can meet: what wakes errands (`src/errands/bell.rs`), and what hands
-//! the engine on with everything that was decided (`src/relay.rs`, `src/mailbox.rs`), compiled with loom's locks and
+//! What threads share, in every order in which they can meet: what wakes errands (`src/errands/bell.rs`), what hands the
+//! engine on with everything that was decided (`src/relay.rs`, `src/mailbox.rs`), and what brings a handle its reply
+//! (`src/ask/reply.rs`), compiled with loom's locks and
 //! atomics in place of those of the standard library.
 
 /// What `src/sync.rs` is in the library.
@@ -16,15 +17,20 @@ mod bell;
 mod mailbox;
 #[path = "../src/relay.rs"]
 mod relay;
+#[path = "../src/ask/reply.rs"]
+mod reply;
 
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use loom::thread;
 
 use self::bell::{Bell, ErrandId, Knock};
 use self::mailbox::MAIL_BYTES_MAX;
 use self::relay::{Packs, Relay, Waits};
+use self::reply::{Answered, Reply, reply};
 use self::sync::{AtomicBool, Ordering};
 
 /// What an errand waits for, and the task that is to be told that errands were woken.
@@ -240,4 +246,28 @@ fn whoever_rests_for_a_crammed_mailbox_is_woken_when_it_is_emptied() {
         assert!(!rests || task.0.load(Ordering::Acquire), "nobody wakes it");
         assert!(!relay.is_crammed(&Waker::from(task)), "it is empty");
     });
+}
+
+#[test]
+fn whoever_waits_for_a_reply_is_woken_or_has_it() {
+    let put = |reply: Reply<u32>| {
+        let mut answered = Answered::default();
+        reply.put(7, &mut answered);
+        answered.wake();
+    };
+    let ends: [(fn(Reply<u32>), _); 3] = [(put, Some(7)), (|reply| reply.send(7), Some(7)), (drop, None)];
+    for (end, expected) in ends {
+        loom::model(move || {
+            let (reply, mut awaited) = reply();
+            let running = thread::spawn(move || end(reply));
+            let task = Arc::new(Task(AtomicBool::new(false)));
+            let waker = Waker::from(Arc::clone(&task));
+            let mut look = || Pin::new(&mut awaited).poll(&mut Context::from_waker(&waker));
+            let first = look();
+            running.join().expect("it does not panic");
+            assert!(first.is_ready() || task.0.load(Ordering::Acquire), "nobody wakes it");
+            let heard = if first.is_ready() { first } else { look() };
+            assert_eq!(heard, Poll::Ready(expected));
+        });
+    }
 }

@@ -1,4 +1,5 @@
-//! What extensions and handle calls cost a whole server: `cargo bench -p lobbyd --bench extending -- [ROUNDS [SECONDS]]`.
+//! What extensions and handle calls cost a whole server: `cargo bench -p lobbyd --bench extending -- [ROUNDS [SECONDS [SCENARIO]]]`,
+//! where no scenario means each of these:
 //!
 //! ```text
 //! saturation   a server without middleware, the same again, one with five pieces in a chain that only look, and one with
@@ -54,7 +55,11 @@ fn main() -> anyhow::Result<()> {
     let calls = [PLAIN, PLAIN_AGAIN, TEN_CALLS];
     let measured: [(Scenario, &[&str]); 3] =
         [(Scenario::Saturation, &middleware), (Scenario::Saturation1, &middleware), (Scenario::Paced, &calls)];
+    let only = arguments.get(2);
     for (scenario, names) in measured {
+        if only.is_some_and(|only| only != scenario.name()) {
+            continue;
+        }
         let targets = names.iter().map(|name| named(folder.path(), name)).collect::<anyhow::Result<Vec<_>>>()?;
         let options = Options { scenarios: vec![scenario], targets, rounds, duration, ..Options::default() };
         // On a thread of its own, because a bench keeps its thread to the generator's processor from then on.

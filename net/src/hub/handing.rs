@@ -13,6 +13,8 @@ impl<S: Stream> Hub<S> {
     pub(crate) fn poll_mail(&mut self, context: &Context<'_>) -> Poll<()> {
         self.commons.relay().mailbox(self.place.thread).remember(context.waker());
         self.read_mailbox();
+        // What others have decided may be what a handle has asked.
+        self.answered.wake();
         // An outbox may have been full.
         self.take_own_turn();
         self.call_flusher();

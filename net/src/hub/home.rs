@@ -106,10 +106,14 @@ impl<S: Stream> Hub<S> {
             Affair::CallService { ticket, service, request } => self.call_service(ticket, service, request),
             // Whoever asked may have gone.
             Affair::Answer { ask, result } => {
-                let _ = home.asks.remove(&ask).map(|reply| reply.send(result));
+                if let Some(reply) = home.asks.remove(&ask) {
+                    reply.put(result, &mut self.answered);
+                }
             }
             Affair::ServiceAnswer { ask, result } => {
-                let _ = home.service_asks.remove(&ask).map(|reply| reply.send(result));
+                if let Some(reply) = home.service_asks.remove(&ask) {
+                    reply.put(result, &mut self.answered);
+                }
             }
         }
     }
@@ -192,8 +196,7 @@ impl<S: Stream> Hub<S> {
             // Nothing answers this one.
             let id = home.last_ask;
             self.step(helm, Input::Admin(ask.admin(id)));
-            // Whoever asked may have gone.
-            let _ = reply.send(heard);
+            reply.put(heard, &mut self.answered);
             return;
         }
         let id = home.next_ask();

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use lobbyd_core::Engine;
 use lobbyd_core::time::Instant;
-use tokio::sync::oneshot;
 
 use super::{Door, Hub};
+use crate::ask::reply::{Answered, Reply, reply};
 use crate::commons::Helm;
 use crate::connection::{Connection, Phase};
 use crate::lanes::{LaneReport, LanesReport};
@@ -20,9 +20,9 @@ use crate::transport::Stream;
 /// What the home asks another thread.
 pub(crate) enum Question {
     /// How it stands.
-    Figures { reply: oneshot::Sender<Figures> },
+    Figures { reply: Reply<Figures> },
     /// Some of its connections.
-    Connections { from: PageStart, limit: usize, reply: oneshot::Sender<ConnectionPage> },
+    Connections { from: PageStart, limit: usize, reply: Reply<ConnectionPage> },
 }
 
 /// How one thread stands.
@@ -36,17 +36,17 @@ pub(crate) struct Figures {
 
 impl<S: Stream> Hub<S> {
     /// Gathers how all threads stand, and tells it: at once, if there is but this one.
-    pub(super) fn tell_stats(&mut self, helm: &Helm, tell: impl FnOnce(Stats) + 'static) {
+    pub(super) fn tell_stats(&mut self, helm: &Helm, tell: impl FnOnce(Stats, &mut Answered) + 'static) {
         let (common, own) = (self.common_stats(helm), self.figures());
         let ask = |door: &Door<S>| {
-            let (reply, figures) = oneshot::channel();
+            let (reply, figures) = reply();
             // A thread that does not run any more says nothing.
             let _ = door.questions.send(Question::Figures { reply });
             figures
         };
         let others: Vec<_> = self.home.iter().flat_map(|home| &home.doors).map(ask).collect();
         if others.is_empty() {
-            tell(summed(common, own, Vec::new()));
+            tell(summed(common, own, Vec::new()), &mut self.answered);
             return;
         }
         self.system.begin(|_| async move {
@@ -54,7 +54,9 @@ impl<S: Stream> Hub<S> {
             for other in others {
                 figures.extend(other.await);
             }
-            tell(summed(common, own, figures));
+            let mut answered = Answered::default();
+            tell(summed(common, own, figures), &mut answered);
+            answered.wake();
         });
     }
 
@@ -64,29 +66,28 @@ impl<S: Stream> Hub<S> {
         helm: &Helm,
         from: PageStart,
         limit: usize,
-        reply: oneshot::Sender<ConnectionPage>,
+        reply: Reply<ConnectionPage>,
     ) {
         let door = self.home.as_ref().and_then(|home| home.doors.get(from.thread.checked_sub(1)?));
         if let Some(door) = door {
             // A thread that does not run any more says nothing.
             let _ = door.questions.send(Question::Connections { from, limit, reply });
         } else {
-            // Whoever asked may have gone.
-            let _ = reply.send(self.connection_page(&helm.engine, from, limit));
+            reply.put(self.connection_page(&helm.engine, from, limit), &mut self.answered);
         }
     }
 
     /// Answers the home.
     pub(crate) fn answer(&mut self, question: Question) {
-        // Whoever asked may have gone.
         match question {
-            Question::Figures { reply } => {
-                let _ = reply.send(self.figures());
-            }
+            Question::Figures { reply } => reply.send(self.figures()),
             Question::Connections { from, limit, reply } => {
                 let commons = self.commons.clone();
                 let helm = commons.relay().look(&mut self.waits);
-                let _ = reply.send(self.connection_page(&helm.engine, from, limit));
+                let page = self.connection_page(&helm.engine, from, limit);
+                // Nobody is woken while others wait for the engine.
+                drop(helm);
+                reply.send(page);
             }
         }
     }

@@ -1,5 +1,6 @@
 use std::cell::Cell;
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Poll, Wake};
 
@@ -14,6 +15,7 @@ use super::closing::DISCARD_BYTES_MAX;
 use super::visiting::VISITS_AT_A_TIME;
 use super::writing::{CLOSING_BYTES, WRITES_PER_TURN};
 use super::*;
+use crate::ask::reply::reply;
 use crate::codec;
 use crate::corridor::corridor;
 use crate::extension::{Assembled, Extensions};
@@ -108,7 +110,7 @@ fn report(hub: &mut Hub<Chatterbox>) -> Report {
     let telling = Rc::clone(&told);
     let commons = hub.commons.clone();
     let helm = commons.relay().look(&mut hub.waits);
-    hub.tell_stats(&helm, move |stats| telling.set(Some(stats.report)));
+    hub.tell_stats(&helm, move |stats, _| telling.set(Some(stats.report)));
     told.take().expect("there is no other thread")
 }
 
@@ -169,14 +171,16 @@ fn system_lane_has_its_turn_between_the_writes_of_a_large_batch() {
     let sum = |bytes: &[usize]| bytes.iter().sum::<usize>() as u64;
     let (at_write, written) = oneshot::channel();
     hub.connections.get_mut(crowd[0]).unwrap().stream.at_write = Some(at_write);
-    let (reply, mut report) = oneshot::channel();
+    let (reply, report) = reply();
     hub.begin_errand(|queue| async move {
         written.await.unwrap();
         queue.push(SystemWork::Report { reply });
     });
     hub.system.gather();
     hub.poll_flush(&Context::from_waker(Waker::noop()));
-    let then = report.try_recv().unwrap().traffic.bytes_out;
+    let mut context = Context::from_waker(Waker::noop());
+    let Poll::Ready(Some(report)) = pin!(report).poll(&mut context) else { panic!("the report waits for all") };
+    let then = report.traffic.bytes_out;
     assert_eq!(then, sum(&bytes[..WRITES_PER_TURN as usize]));
     assert_eq!(hub.traffic.bytes_out, sum(&bytes), "all are written in the end");
 }
