@@ -8,8 +8,8 @@
 //! paced        a server that nobody asks, the same again, and one that is asked ten times each millisecond
 //! ```
 //!
-//! The servers take turns within each round, and the same one is measured twice: the difference between these two is the
-//! noise that a true difference has to be above. Each server is this program, started by the bench of the library under
+//! The servers take turns within each round, under saturation of 50 ms while all of them run, and the same one is measured
+//! twice: the difference between these two is the noise that a true difference has to be above. Each server is this program, started by the bench of the library under
 //! a name that says what is different about it.
 
 use std::env;
@@ -40,6 +40,9 @@ const FIVE_LOOK: &str = "five-that-look";
 const FIVE_READY_MADE: &str = "five-ready-made";
 const TEN_CALLS: &str = "ten-calls-a-millisecond";
 
+/// What a server is asked at a time, where all of them run at the same time.
+const TURN: Duration = Duration::from_millis(50);
+
 fn main() -> anyhow::Result<()> {
     // Cargo says `--bench` to every benchmark.
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -61,7 +64,9 @@ fn main() -> anyhow::Result<()> {
             continue;
         }
         let targets = names.iter().map(|name| named(folder.path(), name)).collect::<anyhow::Result<Vec<_>>>()?;
-        let options = Options { scenarios: vec![scenario], targets, rounds, duration, ..Options::default() };
+        // What comes on a schedule waits for no turn.
+        let turn = (scenario != Scenario::Paced).then_some(TURN);
+        let options = Options { scenarios: vec![scenario], targets, rounds, duration, turn, ..Options::default() };
         // On a thread of its own, because a bench keeps its thread to the generator's processor from then on.
         let bench = std::thread::spawn(move || bench::run(&options, tell));
         let report = bench.join().map_err(|_| anyhow!("the bench panicked"))??;

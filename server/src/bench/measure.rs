@@ -1,6 +1,7 @@
 //! One measurement: a server is started, clients come in, do what the load says for a while, and leave.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -9,12 +10,11 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 
 use super::figure::Figure;
-use super::generator::{Counts, Faults, Generator, Record};
+use super::generator::{Counts, Drives, Faults, Record, drives};
 use super::load::{Drive, Load};
 use super::options::Options;
 use super::process::{Process, own_processor_time};
 use super::processors::Processors;
-use super::protocol::Protocol;
 use super::protocol::floor::Floor;
 use super::protocol::irc::Irc;
 use super::protocol::lobbyd::Lobbyd;
@@ -90,123 +90,225 @@ pub(super) fn measure(
     options: &Options,
     processors: Processors,
 ) -> anyhow::Result<Measurement> {
-    let load = options.load(scenario);
-    let server = Server::start(target, scenario, &load, options, processors)?;
-    let outcome = match target {
-        Target::Lobbyd { .. } | Target::Address(_) => drive(Lobbyd::new(&options.secret), &server, &load, options),
-        Target::Floor { .. } => drive(Floor, &server, &load, options),
-        Target::Redis => drive(Redis, &server, &load, options),
-        Target::Nats => drive(Nats, &server, &load, options),
-        Target::Mosquitto => drive(Mqtt, &server, &load, options),
-        Target::Ngircd | Target::Inspircd => drive(Irc, &server, &load, options),
-    };
-    let outcome = outcome.map(|mut measurement| {
-        if matches!(target, Target::Lobbyd { io_threads: Some(_), .. }) {
-            measurement.figures.extend(server.waited_share().map(|share| (Figure::EngineWait, share)));
-        }
-        measurement
-    });
-    outcome.map_err(|error| {
-        let words = server.last_words();
-        if words.is_empty() { error } else { anyhow::anyhow!("{error:#}{words}") }
-    })
+    let mut trial = Trial::open(scenario, target, options, processors)?;
+    let outcome = trial.run(options.duration);
+    outcome.map_err(|error| trial.explained(error))
 }
 
-fn drive<P: Protocol>(protocol: P, server: &Server, load: &Load, options: &Options) -> anyhow::Result<Measurement> {
-    let connections = load.connections() as usize;
-    let mut generator = Generator::new(protocol, server.address, load, |number| options.user(number))?;
-    let mut figures = BTreeMap::new();
-    let resident = || server.process.map(|process| process.resident_bytes()).transpose();
-    let set = |figures: &mut BTreeMap<Figure, f64>, figure, value: Option<f64>| {
-        figures.extend(value.map(|value| (figure, value)));
+/// Measures one scenario against servers that all run at the same time, and are asked in turns: what else the machine does
+/// meanwhile is the same for all.
+pub(super) fn measure_in_turns(
+    scenario: Scenario,
+    targets: &[&Target],
+    options: &Options,
+    processors: Processors,
+    turn: Duration,
+) -> Vec<anyhow::Result<Measurement>> {
+    let open = |target: &&Target| {
+        let mut trial = Trial::open(scenario, target, options, processors)?;
+        let begun = trial.begin(options.duration);
+        begun.map_err(|error| trial.explained(error)).map(|()| trial)
     };
-
-    set(&mut figures, Figure::ResidentBefore, resident()?.map(|bytes| bytes as f64));
-    let first = FIRST_CLIENTS.min(connections / 2);
-    generator.join(first)?;
-    generator.go_on(SETTLE, Record::Nothing)?;
-    let with_first = resident()?;
-    generator.join(connections)?;
-    generator.go_on(SETTLE, Record::Nothing)?;
-    if load.drive == Drive::Silence
-        && let (Some(before), Some(after)) = (with_first, resident()?)
-    {
-        let bytes = (after as f64 - before as f64) / (connections - first) as f64;
-        figures.insert(Figure::BytesPerConnection, bytes);
-    }
-
-    generator.begin()?;
-    generator.go_on(WARM_UP_MAX.min(options.duration / 2), Record::Nothing)?;
-    let mut spent = Spent::default();
-    let parts = if load.storm.is_some() { STORMS } else { 2 };
-    let mut resident_half = None;
-    for part in 0..parts {
-        if load.storm.is_some() {
-            generator.go_on(options.duration / parts, Record::Calm)?;
-            generator.begin_storm()?;
-            generator.go_on(STORM_SETTLE, Record::Nothing)?;
-        }
-        spent.add(server.process, || generator.go_on(options.duration / parts, Record::Everything))?;
-        if load.storm.is_some() {
-            generator.end_storm();
-            generator.go_on(STORM_SETTLE, Record::Nothing)?;
-        }
-        if part == parts / 2 - 1 {
-            resident_half = resident()?;
+    let mut trials: Vec<anyhow::Result<Trial>> = targets.iter().map(open).collect();
+    // What is under way when a turn ends is seen to in the next ones: only the whole says what a server costs.
+    let costs = |trial: &anyhow::Result<Trial>| trial.as_ref().ok().and_then(|trial| Costs::now(trial.process()).ok());
+    let before: Vec<_> = trials.iter().map(costs).collect();
+    let turns = (options.duration.as_secs_f64() / turn.as_secs_f64()).ceil() as u32;
+    for _ in 0..turns.max(1) {
+        for trial in &mut trials {
+            if let Ok(open) = trial
+                && let Err(error) = open.go_on(turn)
+            {
+                *trial = Err(open.explained(error));
+            }
         }
     }
-    let Spent { seconds, costs } = spent;
-    let resident_after = resident()?;
-    let counts = generator.tally().counted();
-    let latency = generator.tally().latency().clone();
-    let lateness = generator.tally().lateness().clone();
-    let calm = generator.tally().calm().clone();
-    let faults = generator.end()?;
+    let after: Vec<_> = trials.iter().map(costs).collect();
+    let end = |((trial, before), after): ((anyhow::Result<Trial>, Option<Costs>), Option<Costs>)| {
+        let mut trial = trial?;
+        if let Some((before, after)) = before.zip(after) {
+            trial.spent.costs.server = after.server.zip(before.server).map(|(after, before)| after - before);
+        }
+        let outcome = trial.finish();
+        outcome.map_err(|error| trial.explained(error))
+    };
+    trials.into_iter().zip(before).zip(after).map(end).collect()
+}
 
-    set(&mut figures, Figure::ResidentAfter, resident_after.map(|bytes| bytes as f64));
-    let growth = resident_after.zip(resident_half).map(|(after, half)| after as f64 - half as f64);
-    set(&mut figures, Figure::ResidentGrowth, growth);
-    figures.insert(Figure::GeneratorLoad, costs.generator / seconds);
-    set(&mut figures, Figure::ServerLoad, costs.server.map(|server| server / seconds));
-    if counts.deliveries > 0 {
-        let deliveries = counts.deliveries as f64;
-        figures.insert(Figure::DeliveriesPerSecond, deliveries / seconds);
-        set(&mut figures, Figure::MicrosecondsPerDelivery, costs.server.map(|server| server * 1e6 / deliveries));
+/// Why such a load cannot be asked of servers in turns, if so.
+pub(super) fn unfit_for_turns(load: &Load) -> Option<&'static str> {
+    match load.drive {
+        Drive::UnderWay(_) if load.sleepers_per_room == 0 && load.storm.is_none() => None,
+        Drive::Paced(_) => Some("its messages come on a schedule, which does not wait for a turn"),
+        Drive::UnderWay(_) | Drive::Silence | Drive::Hop | Drive::Reconnect => {
+            Some("turns are for loads in which every client keeps messages under way")
+        }
     }
-    if load.storm.is_some() {
-        // What chat costs cannot be told from what logins cost.
-        figures.remove(&Figure::MicrosecondsPerDelivery);
-        figures.insert(Figure::LoginsPerSecond, counts.logins as f64 / seconds);
+}
+
+/// A server that is being measured, and its clients.
+struct Trial {
+    server: Server,
+    load: Load,
+    generator: Box<dyn Drives>,
+    figures: BTreeMap<Figure, f64>,
+    spent: Spent,
+    /// Memory in the middle of the measurement.
+    resident_half: Option<u64>,
+    /// Whether it is to be asked how long its threads have waited for each other.
+    is_spread: bool,
+}
+
+impl Trial {
+    /// Starts the server. Nobody is connected yet.
+    fn open(scenario: Scenario, target: &Target, options: &Options, processors: Processors) -> anyhow::Result<Self> {
+        let load = options.load(scenario);
+        let server = Server::start(target, scenario, &load, options, processors)?;
+        let address = server.address;
+        let generator = match target {
+            Target::Lobbyd { .. } | Target::Address(_) => drives(Lobbyd::new(&options.secret), address, &load, options),
+            Target::Floor { .. } => drives(Floor, address, &load, options),
+            Target::Redis => drives(Redis, address, &load, options),
+            Target::Nats => drives(Nats, address, &load, options),
+            Target::Mosquitto => drives(Mqtt, address, &load, options),
+            Target::Ngircd | Target::Inspircd => drives(Irc, address, &load, options),
+        }?;
+        Ok(Self {
+            server,
+            load,
+            generator,
+            figures: BTreeMap::new(),
+            spent: Spent::default(),
+            resident_half: None,
+            is_spread: matches!(target, Target::Lobbyd { io_threads: Some(_), .. }),
+        })
     }
-    if load.drive == Drive::Hop {
-        figures.insert(Figure::EntriesPerSecond, counts.entries as f64 / seconds);
+
+    /// Everything, for so long.
+    fn run(&mut self, duration: Duration) -> anyhow::Result<Measurement> {
+        self.begin(duration)?;
+        let parts = if self.load.storm.is_some() { STORMS } else { 2 };
+        for part in 0..parts {
+            if self.load.storm.is_some() {
+                self.generator.go_on(duration / parts, Record::Calm)?;
+                self.generator.begin_storm()?;
+                self.generator.go_on(STORM_SETTLE, Record::Nothing)?;
+            }
+            self.go_on(duration / parts)?;
+            if self.load.storm.is_some() {
+                self.generator.end_storm();
+                self.generator.go_on(STORM_SETTLE, Record::Nothing)?;
+            }
+            if part == parts / 2 - 1 {
+                self.resident_half = self.resident()?;
+            }
+        }
+        self.finish()
     }
-    if load.drive == Drive::Reconnect {
-        figures.insert(Figure::ConnectsPerSecond, counts.connects as f64 / seconds);
+
+    /// Brings the clients in, and lets them do what the load says for a while that does not count.
+    fn begin(&mut self, duration: Duration) -> anyhow::Result<()> {
+        let connections = self.load.connections() as usize;
+        let before = self.resident()?;
+        self.set(Figure::ResidentBefore, before.map(|bytes| bytes as f64));
+        let first = FIRST_CLIENTS.min(connections / 2);
+        self.generator.join(first)?;
+        self.generator.go_on(SETTLE, Record::Nothing)?;
+        let with_first = self.resident()?;
+        self.generator.join(connections)?;
+        self.generator.go_on(SETTLE, Record::Nothing)?;
+        if self.load.drive == Drive::Silence
+            && let (Some(before), Some(after)) = (with_first, self.resident()?)
+        {
+            let bytes = (after as f64 - before as f64) / (connections - first) as f64;
+            self.figures.insert(Figure::BytesPerConnection, bytes);
+        }
+        self.generator.begin()?;
+        self.generator.go_on(WARM_UP_MAX.min(duration / 2), Record::Nothing)
     }
-    if load.sleepers_per_room > 0 {
-        figures.insert(Figure::SleepersClosed, faults.sleepers_closed as f64);
+
+    /// Measures for so long.
+    fn go_on(&mut self, duration: Duration) -> anyhow::Result<()> {
+        let Self { server, generator, spent, .. } = self;
+        spent.add(server.process, || generator.go_on(duration, Record::Everything))
     }
-    if !latency.is_empty() {
-        let at = |share| microseconds(latency.value_at_quantile(share));
-        figures.insert(Figure::LatencyP50, at(0.5));
-        figures.insert(Figure::LatencyP90, at(0.9));
-        figures.insert(Figure::LatencyP99, at(0.99));
-        figures.insert(Figure::LatencyP999, at(0.999));
-        figures.insert(Figure::LatencyMax, microseconds(latency.max()));
-        figures.insert(Figure::GeneratorLateness, microseconds(lateness.value_at_quantile(0.99)));
-    }
-    if !calm.is_empty() {
+
+    /// Ends the load, and says what was found.
+    fn finish(&mut self) -> anyhow::Result<Measurement> {
+        let Spent { seconds, costs } = self.spent;
+        let resident_after = self.resident()?;
+        let tally = self.generator.tally();
+        let counts = tally.counted();
+        let (latency, lateness, calm) = (tally.latency().clone(), tally.lateness().clone(), tally.calm().clone());
+        let faults = self.generator.end()?;
+
+        self.set(Figure::ResidentAfter, resident_after.map(|bytes| bytes as f64));
+        let growth = resident_after.zip(self.resident_half).map(|(after, half)| after as f64 - half as f64);
+        self.set(Figure::ResidentGrowth, growth);
+        self.set(Figure::ServerLoad, costs.server.map(|server| server / seconds));
+        let figures = &mut self.figures;
+        figures.insert(Figure::GeneratorLoad, costs.generator / seconds);
+        if counts.deliveries > 0 {
+            let deliveries = counts.deliveries as f64;
+            figures.insert(Figure::DeliveriesPerSecond, deliveries / seconds);
+            let each = costs.server.map(|server| server * 1e6 / deliveries);
+            figures.extend(each.map(|each| (Figure::MicrosecondsPerDelivery, each)));
+        }
+        if self.load.storm.is_some() {
+            // What chat costs cannot be told from what logins cost.
+            figures.remove(&Figure::MicrosecondsPerDelivery);
+            figures.insert(Figure::LoginsPerSecond, counts.logins as f64 / seconds);
+        }
+        if self.load.drive == Drive::Hop {
+            figures.insert(Figure::EntriesPerSecond, counts.entries as f64 / seconds);
+        }
+        if self.load.drive == Drive::Reconnect {
+            figures.insert(Figure::ConnectsPerSecond, counts.connects as f64 / seconds);
+        }
+        if self.load.sleepers_per_room > 0 {
+            figures.insert(Figure::SleepersClosed, faults.sleepers_closed as f64);
+        }
         let at = |histogram: &Histogram<u64>, share| microseconds(histogram.value_at_quantile(share));
-        figures.insert(Figure::CalmP50, at(&calm, 0.5));
-        figures.insert(Figure::CalmP99, at(&calm, 0.99));
-        figures.insert(Figure::StormRatio, at(&latency, 0.99) / at(&calm, 0.99));
+        if !latency.is_empty() {
+            figures.insert(Figure::LatencyP50, at(&latency, 0.5));
+            figures.insert(Figure::LatencyP90, at(&latency, 0.9));
+            figures.insert(Figure::LatencyP99, at(&latency, 0.99));
+            figures.insert(Figure::LatencyP999, at(&latency, 0.999));
+            figures.insert(Figure::LatencyMax, microseconds(latency.max()));
+            figures.insert(Figure::GeneratorLateness, at(&lateness, 0.99));
+        }
+        if !calm.is_empty() {
+            figures.insert(Figure::CalmP50, at(&calm, 0.5));
+            figures.insert(Figure::CalmP99, at(&calm, 0.99));
+            figures.insert(Figure::StormRatio, at(&latency, 0.99) / at(&calm, 0.99));
+        }
+        if self.is_spread {
+            self.set(Figure::EngineWait, self.server.waited_share());
+        }
+        Ok(Measurement { seconds, counts, faults, figures: mem::take(&mut self.figures), latency: curve(&latency) })
     }
-    Ok(Measurement { seconds, counts, faults, figures, latency: curve(&latency) })
+
+    /// What has failed, with what the server said last.
+    fn explained(&self, error: anyhow::Error) -> anyhow::Error {
+        let words = self.server.last_words();
+        if words.is_empty() { error } else { anyhow::anyhow!("{error:#}{words}") }
+    }
+
+    fn process(&self) -> Option<Process> {
+        self.server.process
+    }
+
+    fn resident(&self) -> anyhow::Result<Option<u64>> {
+        self.process().map(|process| process.resident_bytes()).transpose()
+    }
+
+    fn set(&mut self, figure: Figure, value: Option<f64>) {
+        self.figures.extend(value.map(|value| (figure, value)));
+    }
 }
 
 /// What the measured times took together.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Spent {
     seconds: f64,
     costs: Costs,

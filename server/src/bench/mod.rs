@@ -49,7 +49,7 @@ pub use self::scenario::{Accounts, Scenario};
 pub use self::target::Target;
 pub use self::text::text;
 
-use self::measure::measure;
+use self::measure::{measure, measure_in_turns, unfit_for_turns};
 use self::processors::Processors;
 
 /// The hidden command of the program that serves as the floor.
@@ -94,14 +94,16 @@ pub struct Progress {
 /// ```
 ///
 /// # Errors
-/// When there is nothing to do, or this process may not open as many files as the load has connections.
+/// When there is nothing to do, a turn takes no time, or this process may not open as many files as the load has connections.
 pub fn run(options: &Options, mut watch: impl FnMut(&Progress) -> ControlFlow<()>) -> anyhow::Result<Report> {
     ensure!(!options.targets.is_empty() && !options.scenarios.is_empty(), "there is nothing to measure");
     ensure!(options.rounds > 0 && !options.duration.is_zero(), "a bench takes one round and some time at least");
+    ensure!(options.turn.is_none_or(|turn| !turn.is_zero()), "a turn takes some time");
+    let at_a_time = if options.turn.is_some() { options.targets.len() as u32 } else { 1 };
     for scenario in &options.scenarios {
         let connections = options.load(*scenario).connections();
         ensure!(connections > 0, "a bench takes one client at least");
-        measure::allow_files(connections)?;
+        measure::allow_files(connections.saturating_mul(at_a_time))?;
     }
     let processors = Processors::choose();
     let machine = Machine::look(&options.targets, processors);
@@ -113,26 +115,50 @@ pub fn run(options: &Options, mut watch: impl FnMut(&Progress) -> ControlFlow<()
     let mut done = 0;
     for (place, scenario) in options.scenarios.iter().enumerate() {
         for round in 0..rounds {
-            for turn in 0..options.targets.len() {
-                // Whoever comes first in one round comes last in another, so that no place is better than the others.
-                let index = (round + turn) % options.targets.len();
-                let target = &options.targets[index];
-                let step = format!("{} against {target}, round {} of {rounds}", scenario.name(), round + 1);
+            // Whoever comes first in one round comes last in another, so that no place is better than the others.
+            let order: Vec<_> = (0..options.targets.len()).map(|turn| (round + turn) % options.targets.len()).collect();
+            for together in order.chunks(at_a_time as usize) {
+                let names: Vec<_> = together.iter().map(|index| options.targets[*index].to_string()).collect();
+                let step = format!("{} against {}, round {} of {rounds}", scenario.name(), names.join(", "), round + 1);
                 if watch(&Progress { step: step.clone(), done, all }).is_break() {
                     return Ok(report);
                 }
-                let outcome = match scenario.unfit(target) {
-                    Some(reason) => Err(format!("not measured: {reason}")),
-                    None => measure(*scenario, target, options, processors).map_err(|error| format!("{error:#}")),
-                };
-                done += 1;
+                let outcomes = outcomes(*scenario, together, options, processors);
+                done += together.len();
                 // Whoever ends a bench by a signal may have ended the server with it.
                 if watch(&Progress { step, done, all }).is_break() {
                     return Ok(report);
                 }
-                report.add(place, index, outcome);
+                for (index, outcome) in together.iter().zip(outcomes) {
+                    report.add(place, *index, outcome);
+                }
             }
         }
     }
     Ok(report)
+}
+
+/// Measures some of the servers, at the same time if there are turns; says of each why it could not be.
+fn outcomes(
+    scenario: Scenario,
+    together: &[usize],
+    options: &Options,
+    processors: Processors,
+) -> Vec<Result<Measurement, String>> {
+    let targets: Vec<_> = together.iter().map(|index| &options.targets[*index]).collect();
+    let unfit = |target: &Target| {
+        let for_turns = || options.turn.and_then(|_| unfit_for_turns(&options.load(scenario)));
+        scenario.unfit(target).or_else(for_turns)
+    };
+    let fit: Vec<_> = targets.iter().copied().filter(|target| unfit(target).is_none()).collect();
+    let measured = match options.turn {
+        Some(turn) => measure_in_turns(scenario, &fit, options, processors, turn),
+        None => fit.iter().map(|target| measure(scenario, target, options, processors)).collect(),
+    };
+    let mut measured = measured.into_iter();
+    let outcome = |target| match unfit(target) {
+        Some(reason) => Err(format!("not measured: {reason}")),
+        None => measured.next().expect("each that is fit is measured").map_err(|error| format!("{error:#}")),
+    };
+    targets.into_iter().map(outcome).collect()
 }

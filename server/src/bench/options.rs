@@ -17,6 +17,10 @@ pub struct Options {
     pub rounds: u32,
     /// How long each measurement is, after a time of half of this (one second at most) that does not count.
     pub duration: Duration,
+    /// Where it is given, the servers of a round run at the same time and are asked in turns of this length: what else the
+    /// machine does meanwhile is the same for all, and small differences show. Only for saturation and texts, whose
+    /// messages wait for the server.
+    pub turn: Option<Duration>,
     /// Clients, where not as many as the scenario usually has. Paces of rooms of ten go with them.
     pub clients: Option<u32>,
     /// Rooms, where not as many as the scenario usually has.
@@ -40,6 +44,7 @@ impl Default for Options {
             targets: Vec::new(),
             rounds: 1,
             duration: Duration::from_secs(3),
+            turn: None,
             clients: None,
             rooms: None,
             messages: None,

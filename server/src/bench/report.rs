@@ -20,6 +20,8 @@ pub struct Report {
     pub machine: Machine,
     /// Seconds of a measurement.
     pub seconds: f64,
+    /// Seconds of a turn, where all servers of a round ran at the same time.
+    pub turn_seconds: Option<f64>,
     /// Settings that lobbyd was started with, besides those of the bench itself.
     pub settings: Vec<(String, String)>,
     /// One for each scenario.
@@ -111,7 +113,8 @@ impl Report {
             }
         });
         let (seconds, settings) = (options.duration.as_secs_f64(), options.settings.clone());
-        Self { machine, seconds, settings, scenarios: scenarios.collect() }
+        let turn_seconds = options.turn.map(|turn| turn.as_secs_f64());
+        Self { machine, seconds, turn_seconds, settings, scenarios: scenarios.collect() }
     }
 
     /// Adds what one server gave in one round of a scenario.

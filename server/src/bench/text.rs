@@ -40,9 +40,10 @@ pub(super) fn about(report: &Report) -> Vec<String> {
         format!("{}: {} processors, {gib:.0} GiB, {}", machine.processor, machine.processors, machine.kernel),
         format!("{}; {}", machine.date, versions.join("; ")),
         format!(
-            "{}; loopback; {} s each; medians of {} interleaved rounds (least to most)",
+            "{}; loopback; {} s each{}; medians of {} interleaved rounds (least to most)",
             machine.pinning,
             report.seconds,
+            report.turn_seconds.map(|turn| format!(", all at once in turns of {} ms", turn * 1e3)).unwrap_or_default(),
             rounds.unwrap_or(0)
         ),
     ];

@@ -40,6 +40,10 @@ pub(super) struct BenchArguments {
     /// How long each measurement is
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     seconds: f64,
+    /// Run all servers at once and ask them in turns of so many milliseconds, so that small differences show; for
+    /// saturation and texts
+    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    turns: Option<u32>,
     /// How many clients, instead of what each scenario usually has
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(2..=100_000))]
     clients: Option<u32>,
@@ -164,6 +168,7 @@ fn options(arguments: BenchArguments) -> anyhow::Result<Options> {
         targets,
         rounds: arguments.rounds,
         duration: Duration::from_secs_f64(arguments.seconds),
+        turn: arguments.turns.map(|turn| Duration::from_millis(turn.into())),
         clients: arguments.clients,
         rooms: arguments.rooms,
         messages: arguments.messages,

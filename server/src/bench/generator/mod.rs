@@ -23,6 +23,7 @@ use self::schedule::Schedule;
 pub use self::tally::{Counts, Faults};
 pub(crate) use self::tally::{Record, Tally};
 use super::load::{Drive, Load, Storm};
+use super::options::Options;
 use super::protocol::{Heard, Protocol, Taken};
 use super::stamp::{Stamp, blank_text};
 
@@ -40,8 +41,43 @@ const DRAIN_MAX: Duration = Duration::from_secs(20);
 const TIMER: Token = Token(usize::MAX);
 const STORM_TIMER: Token = Token(usize::MAX - 1);
 
+/// Drives the clients of a load against one server, in whatever protocol.
+pub(crate) trait Drives {
+    /// Brings the first `count` clients to where they belong, a few at a time. Those that reconnect all the time wait
+    /// for [`begin`](Self::begin).
+    fn join(&mut self, count: usize) -> anyhow::Result<()>;
+
+    /// Begins to do what the load says.
+    fn begin(&mut self) -> anyhow::Result<()>;
+
+    /// Begins the storm.
+    fn begin_storm(&mut self) -> anyhow::Result<()>;
+
+    /// Ends it: whoever is logged out logs in once more.
+    fn end_storm(&mut self);
+
+    /// Goes on for so long, and measures this.
+    fn go_on(&mut self, duration: Duration, record: Record) -> anyhow::Result<()>;
+
+    /// What has been counted and measured.
+    fn tally(&self) -> &Tally;
+
+    /// Stops, waits for what is under way, and says what has been lost or come in disorder since the beginning.
+    fn end(&mut self) -> anyhow::Result<Faults>;
+}
+
+/// The clients of a load, who are not connected yet, against a server at that address.
+pub(crate) fn drives<P: Protocol + 'static>(
+    protocol: P,
+    address: SocketAddr,
+    load: &Load,
+    options: &Options,
+) -> anyhow::Result<Box<dyn Drives>> {
+    Ok(Box::new(Generator::new(protocol, address, load, |number| options.user(number))?))
+}
+
 /// Every client of a load against one server.
-pub(crate) struct Generator<P> {
+struct Generator<P> {
     protocol: P,
     address: SocketAddr,
     drive: Drive,
@@ -70,43 +106,8 @@ pub(crate) struct Generator<P> {
     tally: Tally,
 }
 
-impl<P: Protocol> Generator<P> {
-    /// A generator whose clients, named by `user`, are not connected yet.
-    pub(crate) fn new(
-        protocol: P,
-        address: SocketAddr,
-        load: &Load,
-        user: impl Fn(u32) -> String,
-    ) -> anyhow::Result<Self> {
-        let clients = crowd::assemble(load, user);
-        let talkers = (0..clients.len()).filter(|index| clients[*index].role == Role::Talker).collect();
-        Ok(Self {
-            protocol,
-            address,
-            drive: load.drive,
-            poll: Poll::new().context("the system gives no epoll")?,
-            events: Some(Events::with_capacity(EVENTS)),
-            clients,
-            talkers,
-            schedule: None,
-            storm: load.storm,
-            is_storm: false,
-            storm_schedule: None,
-            owed: 0,
-            logged_in: VecDeque::new(),
-            scratch: vec![0; SCRATCH_BYTES],
-            dirty: Vec::new(),
-            text: blank_text(load.text_bytes),
-            origin: Instant::now(),
-            is_driving: false,
-            settled: 0,
-            tally: Tally::new()?,
-        })
-    }
-
-    /// Brings the first `count` clients to where they belong, a few at a time. Those that reconnect all the time wait
-    /// for [`begin`](Self::begin).
-    pub(crate) fn join(&mut self, count: usize) -> anyhow::Result<()> {
+impl<P: Protocol> Drives for Generator<P> {
+    fn join(&mut self, count: usize) -> anyhow::Result<()> {
         let mut next = self.clients.iter().take_while(|client| client.stage != Stage::Absent).count();
         let count = count.min(self.clients.len());
         if self.drive == Drive::Reconnect {
@@ -131,8 +132,7 @@ impl<P: Protocol> Generator<P> {
         Ok(())
     }
 
-    /// Begins to do what the load says.
-    pub(crate) fn begin(&mut self) -> anyhow::Result<()> {
+    fn begin(&mut self) -> anyhow::Result<()> {
         self.is_driving = true;
         for index in 0..self.clients.len() {
             match (self.clients[index].role, self.drive) {
@@ -157,8 +157,7 @@ impl<P: Protocol> Generator<P> {
         self.flush_dirty()
     }
 
-    /// Begins the storm.
-    pub(crate) fn begin_storm(&mut self) -> anyhow::Result<()> {
+    fn begin_storm(&mut self) -> anyhow::Result<()> {
         self.is_storm = true;
         match self.storm.and_then(|storm| storm.per_second) {
             Some(per_second) => {
@@ -172,15 +171,13 @@ impl<P: Protocol> Generator<P> {
         self.flush_dirty()
     }
 
-    /// Ends it: whoever is logged out logs in once more.
-    pub(crate) fn end_storm(&mut self) {
+    fn end_storm(&mut self) {
         self.is_storm = false;
         self.storm_schedule = None;
         self.owed = 0;
     }
 
-    /// Goes on for so long, and measures this.
-    pub(crate) fn go_on(&mut self, duration: Duration, record: Record) -> anyhow::Result<()> {
+    fn go_on(&mut self, duration: Duration, record: Record) -> anyhow::Result<()> {
         self.tally.record(record);
         let deadline = Instant::now() + duration;
         while Instant::now() < deadline {
@@ -190,13 +187,11 @@ impl<P: Protocol> Generator<P> {
         Ok(())
     }
 
-    /// What has been counted and measured.
-    pub(crate) fn tally(&self) -> &Tally {
+    fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// Stops, waits for what is under way, and says what has been lost or come in disorder since the beginning.
-    pub(crate) fn end(&mut self) -> anyhow::Result<Faults> {
+    fn end(&mut self) -> anyhow::Result<Faults> {
         self.is_driving = false;
         self.schedule = None;
         let began = Instant::now();
@@ -215,6 +210,36 @@ impl<P: Protocol> Generator<P> {
             self.tally.faults.sleepers_closed += u64::from(was_closed);
         }
         Ok(self.tally.faults)
+    }
+}
+
+impl<P: Protocol> Generator<P> {
+    /// A generator whose clients, named by `user`, are not connected yet.
+    fn new(protocol: P, address: SocketAddr, load: &Load, user: impl Fn(u32) -> String) -> anyhow::Result<Self> {
+        let clients = crowd::assemble(load, user);
+        let talkers = (0..clients.len()).filter(|index| clients[*index].role == Role::Talker).collect();
+        Ok(Self {
+            protocol,
+            address,
+            drive: load.drive,
+            poll: Poll::new().context("the system gives no epoll")?,
+            events: Some(Events::with_capacity(EVENTS)),
+            clients,
+            talkers,
+            schedule: None,
+            storm: load.storm,
+            is_storm: false,
+            storm_schedule: None,
+            owed: 0,
+            logged_in: VecDeque::new(),
+            scratch: vec![0; SCRATCH_BYTES],
+            dirty: Vec::new(),
+            text: blank_text(load.text_bytes),
+            origin: Instant::now(),
+            is_driving: false,
+            settled: 0,
+            tally: Tally::new()?,
+        })
     }
 
     /// What each sender has said and a receiver has not heard is lost.
