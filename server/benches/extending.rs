@@ -5,6 +5,7 @@
 //! saturation   a server without middleware, the same again, one with five pieces in a chain that only look, and one with
 //!              five ready-made ones
 //! saturation-1 the same
+//! pieces       a server without middleware, the same again, and one with each of the five ready-made ones alone
 //! paced        a server that nobody asks, the same again, and one that is asked ten times each millisecond
 //! ```
 //!
@@ -38,6 +39,11 @@ const PLAIN: &str = "plain";
 const PLAIN_AGAIN: &str = "plain-again";
 const FIVE_LOOK: &str = "five-that-look";
 const FIVE_READY_MADE: &str = "five-ready-made";
+const ONLY_LOG: &str = "only-log";
+const ONLY_MASK: &str = "only-mask";
+const ONLY_REFUSE: &str = "only-refuse";
+const ONLY_BUDGET: &str = "only-budget";
+const ONLY_METRICS: &str = "only-metrics";
 const TEN_CALLS: &str = "ten-calls-a-millisecond";
 
 /// What a server is asked at a time, where all of them run at the same time.
@@ -56,11 +62,16 @@ fn main() -> anyhow::Result<()> {
     let mut is_fine = true;
     let middleware = [PLAIN, PLAIN_AGAIN, FIVE_LOOK, FIVE_READY_MADE];
     let calls = [PLAIN, PLAIN_AGAIN, TEN_CALLS];
-    let measured: [(Scenario, &[&str]); 3] =
-        [(Scenario::Saturation, &middleware), (Scenario::Saturation1, &middleware), (Scenario::Paced, &calls)];
+    let pieces = [PLAIN, PLAIN_AGAIN, ONLY_LOG, ONLY_MASK, ONLY_REFUSE, ONLY_BUDGET, ONLY_METRICS];
+    let measured: [(&str, Scenario, &[&str]); 4] = [
+        ("saturation", Scenario::Saturation, &middleware),
+        ("saturation-1", Scenario::Saturation1, &middleware),
+        ("paced", Scenario::Paced, &calls),
+        ("pieces", Scenario::Saturation, &pieces),
+    ];
     let only = arguments.get(2);
-    for (scenario, names) in measured {
-        if only.is_some_and(|only| only != scenario.name()) {
+    for (group, scenario, names) in measured {
+        if only.is_some_and(|only| only != group) {
             continue;
         }
         let targets = names.iter().map(|name| named(folder.path(), name)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -107,7 +118,10 @@ fn serve(arguments: &[String]) -> anyhow::Result<()> {
     let builder = Server::builder().settings(settings);
     let builder = match name {
         FIVE_LOOK => (0..5).fold(builder, |builder, _| builder.middleware(Looks { seen: 0 })),
-        FIVE_READY_MADE => with_five_middleware(builder),
+        FIVE_READY_MADE => {
+            [ONLY_LOG, ONLY_MASK, ONLY_REFUSE, ONLY_BUDGET, ONLY_METRICS].into_iter().fold(builder, with_ready_made)
+        }
+        ONLY_LOG | ONLY_MASK | ONLY_REFUSE | ONLY_BUDGET | ONLY_METRICS => with_ready_made(builder, name),
         TEN_CALLS => builder.service("echo", Echo),
         PLAIN | PLAIN_AGAIN => builder,
         other => bail!("{other:?} is no server of this bench"),
@@ -140,15 +154,16 @@ impl Middleware for Looks {
     }
 }
 
-fn with_five_middleware(builder: ServerBuilder) -> ServerBuilder {
+fn with_ready_made(builder: ServerBuilder, name: &str) -> ServerBuilder {
     // Above any load: the budget is kept, and nobody is refused.
     let rate = Rate { burst: 1_000_000_000, interval: Duration::from_micros(1) };
-    builder
-        .middleware(PacketLog)
-        .middleware(WordFilter::masking(["darn", "heck", "blast"]))
-        .middleware(WordFilter::refusing(["rascal", "villain"]))
-        .middleware(CommandBudget::new().packet(PacketKind::RoomChatRequest, rate))
-        .middleware(PacketMetrics::new().0)
+    match name {
+        ONLY_LOG => builder.middleware(PacketLog),
+        ONLY_MASK => builder.middleware(WordFilter::masking(["darn", "heck", "blast"])),
+        ONLY_REFUSE => builder.middleware(WordFilter::refusing(["rascal", "villain"])),
+        ONLY_BUDGET => builder.middleware(CommandBudget::new().packet(PacketKind::RoomChatRequest, rate)),
+        _metrics => builder.middleware(PacketMetrics::new().0),
+    }
 }
 
 /// Answers at once.
