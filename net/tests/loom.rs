@@ -248,15 +248,18 @@ fn whoever_rests_for_a_crammed_mailbox_is_woken_when_it_is_emptied() {
     });
 }
 
+/// How a reply is given, or not.
+type End = fn(Reply<u32>);
+
 #[test]
 fn whoever_waits_for_a_reply_is_woken_or_has_it() {
-    let put = |reply: Reply<u32>| {
+    let put: End = |reply| {
         let mut answered = Answered::default();
         reply.put(7, &mut answered);
         answered.wake();
     };
-    let ends: [(fn(Reply<u32>), _); 3] = [(put, Some(7)), (|reply| reply.send(7), Some(7)), (drop, None)];
-    for (end, expected) in ends {
+    let send: End = |reply| reply.send(7);
+    for (end, expected) in [(put, Some(7)), (send, Some(7)), (drop, None)] {
         loom::model(move || {
             let (reply, mut awaited) = reply();
             let running = thread::spawn(move || end(reply));

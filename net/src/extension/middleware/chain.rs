@@ -13,41 +13,60 @@ use lobbyd_core::time::Instant;
 use tracing::{error, info};
 
 use super::super::panic_message;
+use super::interest::KINDS;
 use super::look::Look;
 use super::{Decision, Interest, Middleware, Outcome, Packet, Passage};
 use crate::journal::RecordedEngine;
 use crate::stats::MiddlewareStats;
 
-/// Middleware in its order. An empty chain costs nothing.
+/// Middleware in its order. An empty chain costs nothing, and a packet that nobody is interested in next to nothing.
 pub struct Chain {
     middleware: Vec<Box<dyn Middleware>>,
     /// How each of them stands. Beside them, because what the engine gets may borrow from any of them.
     links: Vec<Link>,
-    /// What any of them is interested in.
-    interest: Interest,
+    /// By the kind's number.
+    routes: [Route; KINDS],
 }
 
 struct Link {
     name: String,
-    /// What it is called for: nothing while it is broken.
-    interest: Interest,
     /// What it asked for.
-    declared: Interest,
+    interest: Interest,
+    /// Whether it is left out.
     is_broken: bool,
     stopped: u64,
     replaced: u64,
     faults: u64,
 }
 
+/// Which links packets of one kind pass, by their places in rising order.
+#[derive(Default)]
+struct Route {
+    before: Vec<usize>,
+    after: Vec<usize>,
+}
+
+/// The routes of all kinds, round links that are broken.
+fn routes(links: &[Link]) -> [Route; KINDS] {
+    let places = |is_asked: &dyn Fn(Interest) -> bool| {
+        let asked = (0..).zip(links).filter(|(_, link)| !link.is_broken && is_asked(link.interest));
+        asked.map(|(place, _)| place).collect()
+    };
+    std::array::from_fn(|number| Route {
+        before: places(&|interest| interest.is_before(number)),
+        after: places(&|interest| interest.is_after(number)),
+    })
+}
+
 impl Chain {
     pub(in super::super) fn new(middleware: Vec<Box<dyn Middleware>>) -> Self {
         let link = |middleware: &dyn Middleware| {
             let (name, interest) = (middleware.name().to_owned(), middleware.interest());
-            Link { name, interest, declared: interest, is_broken: false, stopped: 0, replaced: 0, faults: 0 }
+            Link { name, interest, is_broken: false, stopped: 0, replaced: 0, faults: 0 }
         };
         let links: Vec<_> = middleware.iter().map(|middleware| link(middleware.as_ref())).collect();
-        let interest = links.iter().fold(Interest::nothing(), |all, link| all.or(link.declared));
-        Self { middleware, links, interest }
+        let routes = routes(&links);
+        Self { middleware, links, routes }
     }
 
     /// Whether there is no middleware.
@@ -72,7 +91,9 @@ impl Chain {
     pub fn enable(&mut self, name: &str) -> u32 {
         let pieces = self.middleware.iter_mut().zip(&mut self.links);
         let broken = pieces.filter(|(_, link)| link.is_broken && link.name == name);
-        broken.map(|(middleware, link)| u32::from(link.enable(middleware.as_mut()))).sum()
+        let enabled = broken.map(|(middleware, link)| u32::from(link.enable(middleware.as_mut()))).sum();
+        self.routes = routes(&self.links);
+        enabled
     }
 
     /// Hands a packet to the engine, through the chain and back. What the engine does is in `actions`, which were empty.
@@ -84,20 +105,23 @@ impl Chain {
         packet: Packet<'_>,
         actions: &mut Actions,
     ) {
-        let number = packet.number();
-        let has_after = self.interest.is_after(number);
-        if !self.interest.is_before(number) && !has_after {
+        let number = usize::from(packet.number());
+        let Route { before, after } = &self.routes[number];
+        let (has_before, has_after) = (!before.is_empty(), !after.is_empty());
+        if !has_before && !has_after {
             engine.handle_input(now, Input::Received { session, packet }, actions);
             return;
         }
         let is_timed = has_after && self.is_timed(number);
-        let mut replaced = None;
-        let (seen, stopped) = self.decide(engine, now, session, &packet, &mut replaced);
+        let (mut seen, mut stopped, mut replaced) = (self.links.len(), None, None);
+        if has_before {
+            (seen, stopped) = self.decide(engine, now, session, &packet, &mut replaced);
+        }
         let started = is_timed.then(tokio::time::Instant::now);
         // A packet is large, so each of these makes its own input, and most packets are copied but once.
-        match (stopped, replaced) {
+        match (stopped, &replaced) {
             (None, None) => engine.handle_input(now, Input::Received { session, packet }, actions),
-            (None, Some(packet)) => engine.handle_input(now, Input::Received { session, packet }, actions),
+            (None, Some(packet)) => engine.handle_input(now, Input::Received { session, packet: *packet }, actions),
             (Some(code), _) => engine.handle_input(now, Input::Stopped { session, packet, code }, actions),
         }
         if has_after {
@@ -119,27 +143,27 @@ impl Chain {
         packet: &Packet<'p>,
         replaced: &mut Option<Packet<'p>>,
     ) -> (usize, Option<Code>) {
-        let number = packet.number();
-        let Self { middleware, links, .. } = self;
+        let Self { middleware, links, routes } = self;
+        let number = usize::from(packet.number());
         let mut middleware = middleware.iter_mut();
+        // How many have seen the packet.
         let mut seen = 0;
         loop {
+            let route = &routes[number].before;
+            let mut route = route[route.partition_point(|place| *place < seen)..].iter();
             // Nothing broken is seen after a panic: the middleware is not called again.
             let asked = catch_unwind(AssertUnwindSafe(|| {
                 'packets: loop {
                     let current = replaced.as_ref().unwrap_or(packet);
                     let passage = Passage { engine, now, session, look: &Look::at(current) };
-                    for middleware in middleware.by_ref() {
-                        let link = &mut links[seen];
-                        seen += 1;
-                        if !link.interest.is_before(number) {
-                            continue;
-                        }
+                    for &place in route.by_ref() {
+                        let Some(middleware) = middleware.nth(place - seen) else { break };
+                        seen = place + 1;
                         let decision = middleware.before(&passage, current);
                         if matches!(decision, Decision::Pass) {
                             continue;
                         }
-                        match link.note(current, decision) {
+                        match links[place].note(current, decision) {
                             Ok(None) => {}
                             Ok(other) => {
                                 *replaced = other;
@@ -152,9 +176,11 @@ impl Chain {
                 }
             }));
             match asked {
+                Ok(None) => return (links.len(), None),
                 Ok(stopped) => return (seen, stopped),
                 Err(payload) => links[seen - 1].broke(payload.as_ref()),
             }
+            *routes = self::routes(links);
             // What nothing answers cannot be refused, and goes on to the next.
             if packet.request().is_some() {
                 return (seen, Some(Code::ExtensionFailed));
@@ -163,40 +189,43 @@ impl Chain {
     }
 
     /// Whether any link wants to know how long this packet takes.
-    fn is_timed(&mut self, number: u8) -> bool {
+    fn is_timed(&mut self, number: usize) -> bool {
         let mut asked = 0;
         let is_timed = catch_unwind(AssertUnwindSafe(|| {
-            while asked < self.links.len() {
-                if self.links[asked].interest.is_after(number) && self.middleware[asked].is_timed() {
-                    return true;
-                }
-                asked += 1;
-            }
-            false
+            self.routes[number].after.iter().any(|place| {
+                asked = *place;
+                self.middleware[*place].is_timed()
+            })
         }));
         is_timed.unwrap_or_else(|payload| {
-            self.links[asked].broke(payload.as_ref());
+            self.broke(asked, payload.as_ref());
             false
         })
     }
 
     /// Tells the links that have seen a packet what came of it, in reverse.
     fn tell(&mut self, seen: usize, passage: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, spent: Duration) {
-        let number = packet.number();
-        let mut left = seen;
+        let number = usize::from(packet.number());
+        let mut left = self.routes[number].after.partition_point(|place| *place < seen);
         while left > 0 {
             let told = catch_unwind(AssertUnwindSafe(|| {
                 while left > 0 {
                     left -= 1;
-                    if self.links[left].interest.is_after(number) {
-                        self.middleware[left].after(passage, packet, outcome, spent);
-                    }
+                    let place = self.routes[number].after[left];
+                    self.middleware[place].after(passage, packet, outcome, spent);
                 }
             }));
             if let Err(payload) = told {
-                self.links[left].broke(payload.as_ref());
+                // Those that are left keep their places in the route.
+                self.broke(self.routes[number].after[left], payload.as_ref());
             }
         }
+    }
+
+    /// That link has panicked, and is left out from now on.
+    fn broke(&mut self, place: usize, payload: &(dyn Any + Send)) {
+        self.links[place].broke(payload);
+        self.routes = routes(&self.links);
     }
 }
 
@@ -235,10 +264,9 @@ impl Link {
         }
     }
 
-    /// It has panicked, and is left out from now on.
+    /// It has panicked.
     fn broke(&mut self, payload: &(dyn Any + Send)) {
         self.is_broken = true;
-        self.interest = Interest::nothing();
         self.faults += 1;
         self.tell(payload);
     }
@@ -256,7 +284,6 @@ impl Link {
         match catch_unwind(AssertUnwindSafe(|| middleware.enabled())) {
             Ok(()) => {
                 self.is_broken = false;
-                self.interest = self.declared;
                 info!(middleware = self.name, "packets pass middleware again");
                 true
             }

@@ -116,18 +116,13 @@ impl Interest {
     }
 
     /// Whether it is to be called for packets of that number before the engine.
-    pub(super) fn is_before(self, number: u8) -> bool {
+    pub(super) fn is_before(self, number: usize) -> bool {
         self.before.has(number)
     }
 
     /// Whether it is to be called for packets of that number after the engine.
-    pub(super) fn is_after(self, number: u8) -> bool {
+    pub(super) fn is_after(self, number: usize) -> bool {
         self.after.has(number)
-    }
-
-    /// What either of them is interested in.
-    pub(super) fn or(self, other: Self) -> Self {
-        Self { before: Kinds(self.before.0 | other.before.0), after: Kinds(self.after.0 | other.after.0) }
     }
 }
 
@@ -147,7 +142,7 @@ impl Kinds {
         Self(bits)
     }
 
-    fn has(self, number: u8) -> bool {
+    fn has(self, number: usize) -> bool {
         self.0 >> number & 1 == 1
     }
 }
@@ -171,6 +166,6 @@ mod tests {
         let after: Vec<_> = (0..13).filter(|number| interest.is_after(*number)).collect();
         assert_eq!((before, after), (vec![1], vec![12]));
         assert!((0..13).all(|number| Interest::everything().is_before(number)));
-        assert!((0..13).all(|number| interest.or(Interest::everything()).is_after(number)));
+        assert!((0..13).all(|number| Interest::everything().is_after(number)));
     }
 }

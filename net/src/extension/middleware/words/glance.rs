@@ -1,40 +1,34 @@
 //! A first look at a text, which says of most that no word of the list is in them.
 //!
-//! In the bits that say which bytes are letters or digits, a word of a given length is found by shifting. Of a text only
-//! the few words are looked at that are as long as one of the list and begin as one of these does.
+//! The bits that say which bytes are letters or digits show where words begin and how long they are. Only the few words
+//! are looked at that are as long as one of the list and begin as this one does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::super::look::{BLOCK_BYTES, letters};
 
 /// Knows the words of a list a little: says that none is in a text, or that one may be.
 #[derive(Clone, Debug)]
 pub(super) struct Glance {
-    /// The lengths of the words, up to [`BLOCK_BYTES`], in rising order.
-    lengths: Vec<Length>,
+    /// Which lengths the words have that begin with such a letter or digit, up to [`BLOCK_BYTES`], the first bit for one
+    /// byte. Of a byte the lower five bits are the place, in which the two cases are the same.
+    lengths: [u64; 32],
     /// Whether a word is longer.
     has_longer: bool,
     sketch: Sketch,
 }
 
-/// A length that words of the list have.
-#[derive(Clone, Copy, Debug)]
-struct Length {
-    bytes: u32,
-    /// With what these words begin: a bit for each value of a byte's lower five bits, in which the two cases are the same.
-    initials: u32,
-}
-
 impl Glance {
     /// For these words, which are in lower case, and none of them empty.
     pub(super) fn of(words: &BTreeSet<String>) -> Self {
-        let mut initials = BTreeMap::<_, u32>::new();
+        let (mut lengths, mut has_longer) = ([0; 32], false);
         for word in words {
-            *initials.entry(word.len()).or_default() |= 1 << (word.as_bytes()[0] & 31);
+            match 1_u64.checked_shl(word.len() as u32 - 1) {
+                Some(length) => lengths[usize::from(word.as_bytes()[0] & 31)] |= length,
+                None => has_longer = true,
+            }
         }
-        let has_longer = !initials.split_off(&(BLOCK_BYTES + 1)).is_empty();
-        let lengths = initials.into_iter().map(|(bytes, initials)| Length { bytes: bytes as u32, initials });
-        Self { lengths: lengths.collect(), has_longer, sketch: Sketch::of(words) }
+        Self { lengths, has_longer, sketch: Sketch::of(words) }
     }
 
     /// Whether a word of the list may be in `text`, of which these are the [`letters`]. Of one with anything but ASCII in
@@ -44,18 +38,15 @@ impl Glance {
         if text.len() > BLOCK_BYTES {
             return self.may_find_in_long(text, letters);
         }
-        let starts = letters & !(letters << 1);
-        let (mut runs, mut length) = (letters, 1);
-        self.lengths.iter().any(|&wanted| {
-            // Where at least so many letters are in a row: twice as many as before, until it is enough.
-            while length < wanted.bytes {
-                let more = length.min(wanted.bytes - length);
-                (runs, length) = (runs & runs >> more, length + more);
+        let mut starts = letters & !(letters << 1);
+        while starts != 0 {
+            let start = starts.trailing_zeros();
+            if self.may_be_at(text, start as usize, (letters >> start).trailing_ones()) {
+                return true;
             }
-            // In two steps, because all 64 bits may have to go.
-            let places = starts & runs & !(letters >> (wanted.bytes - 1) >> 1);
-            self.may_be_at(text, places, wanted)
-        })
+            starts &= starts - 1;
+        }
+        false
     }
 
     /// The same, block by block, with the next one in sight. It is not for every text, and kept out of the way.
@@ -69,36 +60,26 @@ impl Glance {
             let next = rest.get(BLOCK_BYTES..).unwrap_or_default();
             let Some(there) = letters(next) else { return true };
             let both = u128::from(there) << 64 | u128::from(here);
-            let starts = here & !(here << 1 | is_in_word);
-            let (mut runs, mut length) = (both, 1);
-            for &wanted in &self.lengths {
-                while length < wanted.bytes {
-                    let more = length.min(wanted.bytes - length);
-                    (runs, length) = (runs & runs >> more, length + more);
-                }
-                let places = starts & (runs & !(both >> wanted.bytes)) as u64;
-                if self.may_be_at(rest, places, wanted) {
+            let mut starts = here & !(here << 1 | is_in_word);
+            while starts != 0 {
+                let start = starts.trailing_zeros();
+                let length = (both >> start).trailing_ones();
+                // One that is longer is not listed.
+                if length <= u64::BITS && self.may_be_at(rest, start as usize, length) {
                     return true;
                 }
+                starts &= starts - 1;
             }
             (is_in_word, here, rest) = (here >> 63, there, next);
         }
         false
     }
 
-    /// Whether a word of that length, which begins at one of these places, may be listed.
-    // Left to itself, the compiler makes it a call for every length.
-    #[inline(always)]
-    fn may_be_at(&self, text: &[u8], mut places: u64, length: Length) -> bool {
-        while places != 0 {
-            let start = places.trailing_zeros() as usize;
-            let is_initial = length.initials >> (text[start] & 31) & 1 == 1;
-            if is_initial && self.sketch.may_hold(&text[start..start + length.bytes as usize]) {
-                return true;
-            }
-            places &= places - 1;
-        }
-        false
+    /// Whether the word of that length, up to 64 bytes, which begins there may be listed.
+    #[inline]
+    fn may_be_at(&self, text: &[u8], start: usize, length: u32) -> bool {
+        let lengths = self.lengths[usize::from(text[start] & 31)];
+        lengths >> (length - 1) & 1 == 1 && self.sketch.may_hold(&text[start..start + length as usize])
     }
 }
 
