@@ -46,6 +46,15 @@ struct Route {
     after: Vec<usize>,
 }
 
+impl Route {
+    /// How many of those that are asked before and after are among the first `seen` links.
+    #[cold]
+    fn passed(&self, seen: usize) -> (usize, usize) {
+        let among = |places: &[usize]| places.partition_point(|place| *place < seen);
+        (among(&self.before), among(&self.after))
+    }
+}
+
 /// The routes of all kinds, round links that are broken.
 fn routes(links: &[Link]) -> [Route; KINDS] {
     let places = |is_asked: &dyn Fn(Interest) -> bool| {
@@ -146,11 +155,10 @@ impl Chain {
         let Self { middleware, links, routes } = self;
         let number = usize::from(packet.number());
         let mut middleware = middleware.iter_mut();
-        // How many have seen the packet.
-        let mut seen = 0;
+        // How many have seen the packet, and how many of the route are among these.
+        let (mut seen, mut passed) = (0, 0);
         loop {
-            let route = &routes[number].before;
-            let mut route = route[route.partition_point(|place| *place < seen)..].iter();
+            let mut route = routes[number].before[passed..].iter();
             // Nothing broken is seen after a panic: the middleware is not called again.
             let asked = catch_unwind(AssertUnwindSafe(|| {
                 'packets: loop {
@@ -181,6 +189,7 @@ impl Chain {
                 Err(payload) => links[seen - 1].broke(payload.as_ref()),
             }
             *routes = self::routes(links);
+            passed = routes[number].passed(seen).0;
             // What nothing answers cannot be refused, and goes on to the next.
             if packet.request().is_some() {
                 return (seen, Some(Code::ExtensionFailed));
@@ -206,7 +215,9 @@ impl Chain {
     /// Tells the links that have seen a packet what came of it, in reverse.
     fn tell(&mut self, seen: usize, passage: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, spent: Duration) {
         let number = usize::from(packet.number());
-        let mut left = self.routes[number].after.partition_point(|place| *place < seen);
+        let route = &self.routes[number];
+        // Nearly always it was seen by all.
+        let mut left = if seen == self.links.len() { route.after.len() } else { route.passed(seen).1 };
         while left > 0 {
             let told = catch_unwind(AssertUnwindSafe(|| {
                 while left > 0 {
