@@ -1,6 +1,7 @@
 //! The engine's step for one message in a room of ten, behind middleware.
 
 use std::hint::black_box;
+use std::mem;
 use std::time::Duration;
 
 use lobbyd_core::action::{Action, Actions};
@@ -20,8 +21,15 @@ const MEMBERS: u32 = 10;
 /// Sessions elsewhere, each with a budget that is remembered.
 const OTHERS: u32 = 490;
 const ENDLESS: Rate = Rate { burst: 1_000_000_000, interval: Duration::from_nanos(1) };
-/// 64 bytes, as in the bench of the whole server.
-const WORDS: &str = "who has seen the red knight near the old mill? I owe him 9 coins";
+/// Bytes of a text, as in the bench of the whole server.
+const TEXT_BYTES: usize = 64;
+/// So many texts, because of one that comes again and again the processor knows the words by heart.
+const TEXTS: u32 = 4_096;
+/// What they are made of.
+const WORDS: [&str; 16] = [
+    "who", "has", "seen", "the", "red", "knight", "near", "old", "mill?", "I", "owe", "him", "9", "coins,", "gg",
+    "wait!",
+];
 
 /// Puts a chain together.
 type Extend = fn(&mut Extensions);
@@ -96,6 +104,20 @@ pub(crate) struct Server {
     now: Instant,
     actions: Actions,
     speaker: u32,
+    texts: Vec<String>,
+    said: usize,
+}
+
+/// A text of those words, in an order that follows from its number.
+fn text(number: u32) -> String {
+    let (mut text, mut random) = (String::new(), number);
+    while text.len() < TEXT_BYTES {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        text += WORDS[(random >> 28) as usize];
+        text.push(' ');
+    }
+    text.truncate(TEXT_BYTES);
+    text
 }
 
 impl Server {
@@ -112,7 +134,14 @@ impl Server {
             ..Config::default()
         };
         let assembled = extensions.assemble(config, 7, Instant::ZERO);
-        let mut server = Self { assembled, now: Instant::ZERO, actions: Actions::new(), speaker: 0 };
+        let mut server = Self {
+            assembled,
+            now: Instant::ZERO,
+            actions: Actions::new(),
+            speaker: 0,
+            texts: (0..TEXTS).map(text).collect(),
+            said: 0,
+        };
         for index in 0..MEMBERS + OTHERS {
             let session = SessionId { index, generation: 0 };
             server.input(Input::Connected { session, address: [192, 0, 2, 1].into() });
@@ -130,7 +159,7 @@ impl Server {
             if index < MEMBERS {
                 server.says(session, ClientPacket::RoomEnterRequest { request, room: ROOM, password: None });
             } else {
-                let text = WORDS.into();
+                let text = "hello".into();
                 server.says(session, ClientPacket::RoomChatRequest { request, room: ROOM, text });
             }
         }
@@ -154,7 +183,13 @@ impl Server {
         self.speaker = (self.speaker + 1) % MEMBERS;
         let session = SessionId { index: self.speaker, generation: 0 };
         let request = RequestId(2);
-        self.says(session, ClientPacket::RoomChatRequest { request, room: ROOM, text: black_box(WORDS).into() });
+        self.said = (self.said + 1) % self.texts.len();
+        let text = mem::take(&mut self.texts[self.said]);
+        self.says(
+            session,
+            ClientPacket::RoomChatRequest { request, room: ROOM, text: black_box(text.as_str()).into() },
+        );
+        self.texts[self.said] = text;
         assert_eq!(self.actions.len(), 2, "a notify and a response");
         self.actions.len()
     }
