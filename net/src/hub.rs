@@ -303,6 +303,7 @@ impl<S: Stream> Hub<S> {
                 SystemWork::Connections { from, limit, reply } => self.tell_connections(helm, from, limit, reply),
                 SystemWork::Schedule { lane, work } => self.schedule(lane, work),
                 SystemWork::Ask { ask, reply } => self.ask(helm, &ask, reply),
+                SystemWork::Tell(tell) => tell(&mut self.answered),
                 SystemWork::Look(look) => look(&helm.engine, &mut self.answered),
                 SystemWork::CallService { service, request, reply } => {
                     self.ask_service(helm, service, &request, reply);

@@ -12,7 +12,7 @@ use lobbyd_core::command::CommandName;
 use lobbyd_core::data::Data;
 use lobbyd_core::input::Input;
 
-use crate::ask::reply::Reply;
+use crate::ask::reply::{Answered, Reply};
 use crate::ask::{Ask, AskReply, CallReply, Look};
 use crate::errands::{ErrandId, ErrandList, Errands};
 use crate::hub::Work;
@@ -39,6 +39,8 @@ pub(crate) enum SystemWork<S> {
     Schedule { lane: Lane, work: Work },
     /// A handle asks the engine for something.
     Ask { ask: Ask, reply: AskReply },
+    /// An errand has what a handle has asked for.
+    Tell(Box<dyn FnOnce(&mut Answered)>),
     /// A handle looks at the engine.
     Look(Look),
     /// A handle asks a service.

@@ -1,5 +1,5 @@
-//! What extensions and handle calls cost a whole server: `cargo bench -p lobbyd --bench extending -- [ROUNDS [SECONDS [SCENARIO]]]`,
-//! where no scenario means each of these:
+//! What extensions and handle calls cost a whole server: `cargo bench -p lobbyd --bench extending -- [ROUNDS [SECONDS [GROUP]]]`,
+//! where no group means each of these:
 //!
 //! ```text
 //! saturation   a server without middleware, the same again, one with five pieces in a chain that only look, and one with
@@ -70,6 +70,11 @@ fn main() -> anyhow::Result<()> {
         ("pieces", Scenario::Saturation, &pieces),
     ];
     let only = arguments.get(2);
+    if let Some(only) = only
+        && !measured.iter().any(|(group, ..)| group == only)
+    {
+        bail!("{only:?} is not measured here; name one of {}", measured.map(|(group, ..)| group).join(", "));
+    }
     for (group, scenario, names) in measured {
         if only.is_some_and(|only| only != group) {
             continue;

@@ -76,6 +76,14 @@ impl<T> Drop for Reply<T> {
     }
 }
 
+impl<T> Drop for Awaited<T> {
+    fn drop(&mut self) {
+        // The task that has given up is not kept, however long the reply takes. Dropped outside of the lock: a waker may do
+        // anything then.
+        drop(self.0.end(State::Over));
+    }
+}
+
 impl<T> Future for Awaited<T> {
     type Output = Option<T>;
 
@@ -92,7 +100,8 @@ impl<T> Future for Awaited<T> {
     }
 }
 
-/// Those who have a reply and do not know it yet.
+/// Those who have a reply and do not know it yet. They learn of it at the latest when this is dropped: by a panic, in which
+/// the turn does not come to its end.
 #[derive(Default)]
 pub(crate) struct Answered(Vec<Waker>);
 
@@ -101,5 +110,11 @@ impl Answered {
     pub(crate) fn wake(&mut self) {
         self.0.dedup_by(|waker, before| waker.will_wake(before));
         self.0.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.wake();
     }
 }

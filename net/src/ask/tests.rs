@@ -56,6 +56,29 @@ fn reply_that_is_dropped_says_so_and_one_that_nobody_waits_for_is_dropped() {
 }
 
 #[test]
+fn who_has_a_reply_hears_of_it_although_the_turn_never_ends() {
+    let task = Arc::<Task>::default();
+    let (given, mut awaited) = reply();
+    assert_eq!(poll(&mut awaited, &task), Poll::Pending);
+    let mut answered = Answered::default();
+    given.put(7, &mut answered);
+    drop(answered);
+    assert_eq!((task.0.load(Ordering::Relaxed), poll(&mut awaited, &task)), (1, Poll::Ready(Some(7))));
+}
+
+#[test]
+fn who_has_given_up_is_neither_kept_nor_woken() {
+    let task = Arc::<Task>::default();
+    let (given, mut awaited) = reply();
+    assert_eq!(poll(&mut awaited, &task), Poll::Pending);
+    assert!(Arc::strong_count(&task) > 1);
+    drop(awaited);
+    assert_eq!(Arc::strong_count(&task), 1);
+    given.send(7);
+    assert_eq!(task.0.load(Ordering::Relaxed), 0);
+}
+
+#[test]
 fn newest_task_is_the_one_that_is_woken() {
     let (first, second) = (Arc::<Task>::default(), Arc::<Task>::default());
     let (given, mut awaited) = reply();

@@ -14,6 +14,7 @@ use crate::node::{ConnectionPage, PageStart};
 use crate::pool::PoolReport;
 use crate::report::{Report, Traffic};
 use crate::stats::{ConnectionStats, IoThreadStats, SessionStats, Stats};
+use crate::system::SystemWork;
 use crate::tally::Tally;
 use crate::transport::Stream;
 
@@ -49,14 +50,13 @@ impl<S: Stream> Hub<S> {
             tell(summed(common, own, Vec::new()), &mut self.answered);
             return;
         }
-        self.system.begin(|_| async move {
+        self.system.begin(|queue| async move {
             let mut figures = Vec::with_capacity(others.len());
             for other in others {
                 figures.extend(other.await);
             }
-            let mut answered = Answered::default();
-            tell(summed(common, own, figures), &mut answered);
-            answered.wake();
+            let stats = summed(common, own, figures);
+            queue.push(SystemWork::Tell(Box::new(move |answered| tell(stats, answered))));
         });
     }
 

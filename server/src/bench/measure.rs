@@ -42,6 +42,10 @@ const FIRST_CLIENTS: usize = 100;
 /// Points of the latency curve for each doubling of the distance to 100 %.
 const POINTS_PER_HALVING: u32 = 4;
 
+/// What means nothing of servers that are asked in turns: what is under way at the end of a turn is done in that of
+/// another, whose time it takes.
+const BY_OWN_TIME: [Figure; 2] = [Figure::DeliveriesPerSecond, Figure::ServerLoad];
+
 /// What one measurement gave.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -113,8 +117,10 @@ pub(super) fn measure_in_turns(
     // What is under way when a turn ends is seen to in the next ones: only the whole says what a server costs.
     let costs = |trial: &anyhow::Result<Trial>| trial.as_ref().ok().and_then(|trial| Costs::now(trial.process()).ok());
     let before: Vec<_> = trials.iter().map(costs).collect();
-    let turns = (options.duration.as_secs_f64() / turn.as_secs_f64()).ceil() as u32;
-    for _ in 0..turns.max(1) {
+    // As many as it takes, all of the same length, together as long as was asked.
+    let turns = (options.duration.as_secs_f64() / turn.as_secs_f64()).ceil().max(1.0);
+    let turn = options.duration.div_f64(turns);
+    for _ in 0..turns as u32 {
         for trial in &mut trials {
             if let Ok(open) = trial
                 && let Err(error) = open.go_on(turn)
@@ -130,7 +136,9 @@ pub(super) fn measure_in_turns(
             trial.spent.costs.server = after.server.zip(before.server).map(|(after, before)| after - before);
         }
         let outcome = trial.finish();
-        outcome.map_err(|error| trial.explained(error))
+        let mut measurement = outcome.map_err(|error| trial.explained(error))?;
+        measurement.figures.retain(|figure, _| !BY_OWN_TIME.contains(figure));
+        Ok(measurement)
     };
     trials.into_iter().zip(before).zip(after).map(end).collect()
 }
@@ -148,9 +156,10 @@ pub(super) fn unfit_for_turns(load: &Load) -> Option<&'static str> {
 
 /// A server that is being measured, and its clients.
 struct Trial {
+    /// Gone before the server.
+    generator: Box<dyn Drives>,
     server: Server,
     load: Load,
-    generator: Box<dyn Drives>,
     figures: BTreeMap<Figure, f64>,
     spent: Spent,
     /// Memory in the middle of the measurement.
@@ -174,9 +183,9 @@ impl Trial {
             Target::Ngircd | Target::Inspircd => drives(Irc, address, &load, options),
         }?;
         Ok(Self {
+            generator,
             server,
             load,
-            generator,
             figures: BTreeMap::new(),
             spent: Spent::default(),
             resident_half: None,

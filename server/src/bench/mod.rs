@@ -101,8 +101,12 @@ pub fn run(options: &Options, mut watch: impl FnMut(&Progress) -> ControlFlow<()
     ensure!(options.turn.is_none_or(|turn| !turn.is_zero()), "a turn takes some time");
     let at_a_time = if options.turn.is_some() { options.targets.len() as u32 } else { 1 };
     for scenario in &options.scenarios {
-        let connections = options.load(*scenario).connections();
+        let load = options.load(*scenario);
+        let connections = load.connections();
         ensure!(connections > 0, "a bench takes one client at least");
+        if options.turn.is_some() && unfit_for_turns(&load).is_some() {
+            continue;
+        }
         measure::allow_files(connections.saturating_mul(at_a_time))?;
     }
     let processors = Processors::choose();

@@ -18,8 +18,9 @@ pub struct Options {
     /// How long each measurement is, after a time of half of this (one second at most) that does not count.
     pub duration: Duration,
     /// Where it is given, the servers of a round run at the same time and are asked in turns of this length: what else the
-    /// machine does meanwhile is the same for all, and small differences show. Only for saturation and texts, whose
-    /// messages wait for the server.
+    /// machine does meanwhile is the same for all, and small differences of what a delivery costs show. Deliveries a second
+    /// are not told, because what is under way at the end of a turn takes the time of the next. Only for saturation and
+    /// texts, whose messages wait for the server.
     pub turn: Option<Duration>,
     /// Clients, where not as many as the scenario usually has. Paces of rooms of ten go with them.
     pub clients: Option<u32>,

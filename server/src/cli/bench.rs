@@ -40,9 +40,9 @@ pub(super) struct BenchArguments {
     /// How long each measurement is
     #[arg(long, default_value_t = 3.0, value_parser = seconds)]
     seconds: f64,
-    /// Run all servers at once and ask them in turns of so many milliseconds, so that small differences show; for
-    /// saturation and texts
-    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Run all servers at once and ask them in turns of so many milliseconds, so that small differences of what a delivery
+    /// costs show; for saturation (then the default) and texts
+    #[arg(long, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     turns: Option<u32>,
     /// How many clients, instead of what each scenario usually has
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(2..=100_000))]
@@ -162,7 +162,11 @@ fn options(arguments: BenchArguments) -> anyhow::Result<Options> {
             targets.push(target);
         }
     }
-    let scenarios = if arguments.scenarios.is_empty() { Scenario::DEFAULT.to_vec() } else { arguments.scenarios };
+    let scenarios = match (arguments.scenarios, arguments.turns) {
+        (none, None) if none.is_empty() => Scenario::DEFAULT.to_vec(),
+        (none, Some(_)) if none.is_empty() => vec![Scenario::Saturation, Scenario::Saturation1],
+        (named, _) => named,
+    };
     Ok(Options {
         scenarios,
         targets,

@@ -62,7 +62,8 @@ pub(crate) trait Drives {
     /// What has been counted and measured.
     fn tally(&self) -> &Tally;
 
-    /// Stops, waits for what is under way, and says what has been lost or come in disorder since the beginning.
+    /// Stops, waits for what is under way, says what has been lost or come in disorder since the beginning, and closes all
+    /// connections.
     fn end(&mut self) -> anyhow::Result<Faults>;
 }
 
@@ -209,6 +210,7 @@ impl<P: Protocol> Drives for Generator<P> {
             let was_closed = self.clients[index].is_closed_by_server(&mut self.scratch);
             self.tally.faults.sleepers_closed += u64::from(was_closed);
         }
+        self.clients.iter_mut().for_each(|client| client.stream = None);
         Ok(self.tally.faults)
     }
 }
