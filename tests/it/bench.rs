@@ -122,6 +122,40 @@ fn servers_are_compared_in_every_round() {
 }
 
 #[test]
+fn servers_that_are_asked_in_turns_are_measured_at_the_same_time() {
+    let floor = Target::Floor { program: PROGRAM.into() };
+    let options = Options {
+        scenarios: vec![Scenario::Saturation, Scenario::Paced],
+        targets: vec![lobbyd(), floor],
+        turn: Some(Duration::from_millis(30)),
+        ..quick(Scenario::Saturation)
+    };
+    let mut steps = Vec::new();
+    let report = run(&options, |progress| {
+        steps.push(progress.step.clone());
+        ControlFlow::Continue(())
+    });
+    let report = report.unwrap();
+    steps.dedup();
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    let [saturation, paced] = &report.scenarios[..] else { panic!("two scenarios") };
+    for target in &saturation.targets {
+        let [Measurement { seconds, counts, faults, figures, .. }] = &target.rounds[..] else { panic!("one round") };
+        assert!(faults.is_fine() && counts.deliveries > 0, "{}", text(&report));
+        assert!(figures[&Figure::MicrosecondsPerDelivery] > 0.0, "{}", text(&report));
+        // In 17 turns, which are together as long as was asked.
+        assert!(*seconds > 0.49, "{seconds}");
+        // What is under way at the end of a turn takes the time of another server.
+        assert!(!figures.contains_key(&Figure::DeliveriesPerSecond), "{}", text(&report));
+    }
+    assert!(saturation.targets[1].ratios.contains_key(&Figure::MicrosecondsPerDelivery));
+    for target in &paced.targets {
+        assert!(target.rounds.is_empty() && target.failures[0].contains("on a schedule"), "{:?}", target.failures);
+    }
+    assert!(text(&report).contains("all at once in turns of 30 ms"), "{}", text(&report));
+}
+
+#[test]
 fn a_bench_that_is_ended_keeps_what_it_has_measured() {
     let options = Options { rounds: 3, ..quick(Scenario::Paced) };
     let report = run(&options, |progress| match progress.done {
