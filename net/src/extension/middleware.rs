@@ -7,8 +7,8 @@ mod budget;
 mod chain;
 mod interest;
 mod log;
-mod look;
 mod metrics;
+mod word_filter;
 mod words;
 
 use std::time::Duration;
@@ -23,9 +23,8 @@ pub use self::budget::CommandBudget;
 pub use self::chain::Chain;
 pub use self::interest::{Interest, PacketKind};
 pub use self::log::PacketLog;
-use self::look::Look;
 pub use self::metrics::{PacketFigures, PacketMetrics, PacketMetricsHandle};
-pub use self::words::WordFilter;
+pub use self::word_filter::WordFilter;
 
 /// A packet as the engine gets it: secrets are sealed, so middleware can show it to anybody.
 pub type Packet<'p> = ClientPacket<'p, Sealed>;
@@ -76,17 +75,16 @@ pub trait Middleware: Send {
         Decision::Pass
     }
 
-    /// Looks at what came of a packet that this has seen: the packet as the client said it, how it went, and how long
-    /// the engine took for it (in simulated time that is no time at all; see also [`Middleware::is_timed`]).
-    fn after(&mut self, passage: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, spent: Duration) {
-        let _ = (passage, packet, outcome, spent);
+    /// Looks at what came of a packet that this has seen: the packet as the client said it, and how it went. How long
+    /// the engine took for it is in [`Passage::spent`], if it was timed.
+    fn after(&mut self, passage: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome) {
+        let _ = (passage, packet, outcome);
     }
 
-    /// Whether this wants to know how long the next packet takes, if it is one that it is interested in after the engine.
-    /// If no link of the chain does, the clock is left alone, which costs more than all the rest of a short chain, and
-    /// `after` is told of no time at all.
-    fn is_timed(&self) -> bool {
-        true
+    /// Which of the packets that this is told of afterwards are to be timed: a sample, unless it says otherwise. It is
+    /// asked again at one packet of a kind in 64. Whatever one piece of the chain wants, all are told.
+    fn timing(&self) -> Timing {
+        Timing::Sample
     }
 
     /// An operator has it passed again after a panic, which may have left its state half changed: puts it in order.
@@ -99,8 +97,7 @@ pub struct Passage<'e> {
     engine: &'e Engine,
     now: Instant,
     session: SessionId,
-    /// What links have found in the packet at hand.
-    look: &'e Look<'e>,
+    spent: Option<Duration>,
 }
 
 impl<'e> Passage<'e> {
@@ -122,11 +119,31 @@ impl<'e> Passage<'e> {
         self.engine.user(self.session)
     }
 
+    /// How long the engine took for the packet: known after it, if the packet was timed ([`Middleware::timing`]). In
+    /// simulated time it is no time at all.
+    #[must_use]
+    pub fn spent(&self) -> Option<Duration> {
+        self.spent
+    }
+
     /// The engine, to be looked at.
     #[must_use]
     pub fn engine(&self) -> &'e Engine {
         self.engine
     }
+}
+
+/// Which packets are timed. To read the clock costs more than all the rest of a short chain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Timing {
+    /// None.
+    #[default]
+    Never,
+    /// The first one of each kind, and then one in 64.
+    Sample,
+    /// Every one.
+    Always,
 }
 
 /// What middleware makes of a packet.

@@ -6,3 +6,4 @@ mod guard;
 mod middleware;
 mod service;
 mod support;
+mod words;

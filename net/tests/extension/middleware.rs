@@ -8,7 +8,7 @@ use lobbyd_core::packet::{ClientPacket, Code, Sealed, ServerPacket};
 use lobbyd_net::extension::Extensions;
 use lobbyd_net::extension::middleware::{
     CommandBudget, Decision, Interest, Middleware, Outcome, Packet, PacketKind, PacketLog, PacketMetrics, Passage,
-    WordFilter,
+    Timing, WordFilter,
 };
 
 use crate::support::{ALICE, BOB, Server, chat, heard, responses};
@@ -47,7 +47,7 @@ impl Middleware for Probe {
         }
     }
 
-    fn after(&mut self, _: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, _: Duration) {
+    fn after(&mut self, _: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome) {
         if let ClientPacket::RoomChatRequest { text, .. } = packet {
             self.log.lock().unwrap().push(format!("{} > {text:?} {outcome:?}", self.name));
             assert!(text.0 != b"panic after", "told to");
@@ -245,23 +245,22 @@ fn metrics_count_by_kind_and_outcome() {
 }
 
 #[test]
-fn one_packet_in_64_is_timed() {
+fn first_packet_of_a_kind_is_timed_and_then_one_in_64() {
     let (metrics, handle) = PacketMetrics::new();
     let mut extensions = Extensions::new();
     extensions.middleware(metrics);
     let mut server = Server::new(extensions);
-    // Alice's and bob's three packets before this were the first six.
-    for _ in 0..64 * 3 {
+    for _ in 0..64 * 2 + 1 {
         server.after(Duration::from_secs(1)).says(ALICE, chat(1, "hi"));
     }
     let timed = |kind: &str| handle.figures()[kind].timed;
     assert_eq!((timed("Hello"), timed("RoomChatRequest")), (1, 3));
 }
 
-/// Notes the time that it is told.
+/// Notes whether it is told how long the engine took.
 struct Clock {
-    is_timed: bool,
-    spent: Arc<Mutex<Vec<Duration>>>,
+    timing: Timing,
+    timed: Arc<Mutex<Vec<bool>>>,
 }
 
 impl Middleware for Clock {
@@ -269,28 +268,35 @@ impl Middleware for Clock {
         "clock"
     }
 
-    fn after(&mut self, _: &Passage<'_>, _: &Packet<'_>, _: Outcome, spent: Duration) {
-        self.spent.lock().unwrap().push(spent);
+    fn after(&mut self, passage: &Passage<'_>, packet: &Packet<'_>, _: Outcome) {
+        if matches!(packet, ClientPacket::RoomChatRequest { .. }) {
+            self.timed.lock().unwrap().push(passage.spent().is_some());
+        }
     }
 
-    fn is_timed(&self) -> bool {
-        self.is_timed
+    fn timing(&self) -> Timing {
+        self.timing
     }
 }
 
 #[test]
-fn time_is_measured_if_any_link_asks_for_it() {
-    for (one, other) in [(false, false), (false, true), (true, false)] {
-        let spent = Arc::default();
+fn packets_are_timed_as_the_link_wants_that_wants_most() {
+    use Timing::{Always, Never, Sample};
+    for (one, other, expected) in
+        [(Never, Never, 0), (Never, Sample, 2), (Sample, Never, 2), (Always, Never, 65), (Sample, Always, 65)]
+    {
+        let timed = Arc::default();
         let mut extensions = Extensions::new();
-        for is_timed in [one, other] {
-            extensions.middleware(Clock { is_timed, spent: Arc::clone(&spent) });
+        for timing in [one, other] {
+            extensions.middleware(Clock { timing, timed: Arc::clone(&timed) });
         }
         let mut server = Server::new(extensions);
-        server.says(ALICE, chat(1, "hi"));
-        let is_measured = |spent: &Duration| *spent > Duration::ZERO;
-        assert_eq!(spent.lock().unwrap().iter().all(is_measured), one || other);
-        assert_eq!(spent.lock().unwrap().iter().any(is_measured), one || other);
+        for _ in 0..65 {
+            server.after(Duration::from_secs(1)).says(ALICE, chat(1, "hi"));
+        }
+        let timed = timed.lock().unwrap();
+        assert_eq!(timed.len(), 65 * 2, "both are told of each");
+        assert_eq!(timed.iter().filter(|is_timed| **is_timed).count(), expected * 2, "{one:?} and {other:?}");
     }
 }
 
@@ -307,7 +313,7 @@ impl Middleware for Picky {
     }
 
     fn interest(&self) -> Interest {
-        self.interest
+        self.interest.clone()
     }
 
     fn before<'p>(&'p mut self, _: &Passage<'_>, packet: &Packet<'p>) -> Decision<'p> {
@@ -316,14 +322,14 @@ impl Middleware for Picky {
         Decision::Pass
     }
 
-    fn after(&mut self, _: &Passage<'_>, packet: &Packet<'_>, _: Outcome, _: Duration) {
+    fn after(&mut self, _: &Passage<'_>, packet: &Packet<'_>, _: Outcome) {
         self.log.lock().unwrap().push(format!("> {}", packet.name()));
     }
 
-    fn is_timed(&self) -> bool {
+    fn timing(&self) -> Timing {
         self.log.lock().unwrap().push("timed?".to_owned());
         assert!(!self.panics, "told to");
-        true
+        Timing::Always
     }
 }
 
@@ -331,7 +337,7 @@ fn picky(interest: Interest, panics: bool) -> (Server, Log) {
     let log = Log::default();
     let mut extensions = Extensions::new();
     for _ in 0..2 {
-        extensions.middleware(Picky { log: log.clone(), interest, panics });
+        extensions.middleware(Picky { log: log.clone(), interest: interest.clone(), panics });
     }
     let server = Server::new(extensions);
     take(&log);
@@ -348,7 +354,7 @@ fn middleware_is_called_for_what_it_is_interested_in() {
     };
     assert!(said(Interest::nothing()).is_empty());
     assert_eq!(said(Interest::nothing().before(&[PacketKind::Ping])), ["< Ping", "< Ping"]);
-    let after = ["timed?", "> RoomChatRequest", "> RoomChatRequest"];
+    let after = ["timed?", "timed?", "> RoomChatRequest", "> RoomChatRequest"];
     assert_eq!(said(Interest::nothing().after(&[PacketKind::RoomChatRequest])), after);
 }
 
@@ -392,7 +398,7 @@ impl Middleware for Late {
         Interest::nothing().after(&[PacketKind::RoomChatRequest])
     }
 
-    fn after(&mut self, _: &Passage<'_>, _: &Packet<'_>, _: Outcome, _: Duration) {
+    fn after(&mut self, _: &Passage<'_>, _: &Packet<'_>, _: Outcome) {
         self.log.lock().unwrap().push(self.name.to_owned());
         assert!(!self.panics, "told to");
     }

@@ -1,7 +1,5 @@
 //! Moderation: the middleware that comes with the server, and a piece of one's own that refuses links.
 
-use std::time::Duration;
-
 use lobbyd_core::extension::RegisterError;
 use lobbyd_core::limits::Rate;
 use lobbyd_core::packet::{ClientPacket, Code};
@@ -36,17 +34,13 @@ impl Middleware for NoLinks {
         Interest::nothing().before(&[PacketKind::RoomChatRequest]).after(&[PacketKind::RoomChatRequest])
     }
 
-    fn is_timed(&self) -> bool {
-        false
-    }
-
     fn before<'p>(&'p mut self, passage: &Passage<'_>, packet: &Packet<'p>) -> Decision<'p> {
         let ClientPacket::RoomChatRequest { text, .. } = packet else { return Decision::Pass };
         let is_trusted = passage.user().is_some_and(|user| user.is_administrator());
         if is_trusted || !has_link(text.0) { Decision::Pass } else { Decision::Stop(Code::TextRefused) }
     }
 
-    fn after(&mut self, passage: &Passage<'_>, _: &Packet<'_>, outcome: Outcome, _: Duration) {
+    fn after(&mut self, passage: &Passage<'_>, _: &Packet<'_>, outcome: Outcome) {
         // Only this piece of the chain refuses a text so: the word filter masks.
         if outcome == Outcome::Refused(Code::TextRefused) {
             self.refused += 1;

@@ -1,8 +1,12 @@
 //! Which packets middleware is called for: what it does not care for costs it nothing.
 
+use std::sync::Arc;
+
 use lobbyd_core::packet::{ClientPacket, Sealed};
+use lobbyd_core::text::RawText;
 
 use super::Packet;
+use super::words::Words;
 
 /// A kind of packet that clients send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,45 +88,94 @@ pub(super) const KINDS: usize = PacketKind::ALL.len();
 /// let talk = Interest::nothing().before(&[PacketKind::RoomChatRequest, PacketKind::DirectMessageRequest]);
 /// assert_ne!(talk, Interest::everything());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interest {
     before: Kinds,
     after: Kinds,
+    words: Option<Arc<Words>>,
 }
 
 impl Interest {
     /// Every packet, before and after.
     #[must_use]
-    pub const fn everything() -> Self {
+    pub fn everything() -> Self {
         Self::nothing().before(PacketKind::ALL).after(PacketKind::ALL)
     }
 
     /// No packet at all.
     #[must_use]
     pub const fn nothing() -> Self {
-        Self { before: Kinds(0), after: Kinds(0) }
+        Self { before: Kinds(0), after: Kinds(0), words: None }
     }
 
     /// Packets of these kinds too, on their way to the engine.
     #[must_use]
-    pub const fn before(self, kinds: &[PacketKind]) -> Self {
-        Self { before: self.before.with(kinds), after: self.after }
+    pub fn before(mut self, kinds: &[PacketKind]) -> Self {
+        self.before.add(kinds);
+        self
     }
 
     /// Packets of these kinds too, when the engine is through with them.
     #[must_use]
-    pub const fn after(self, kinds: &[PacketKind]) -> Self {
-        Self { before: self.before, after: self.after.with(kinds) }
+    pub fn after(mut self, kinds: &[PacketKind]) -> Self {
+        self.after.add(kinds);
+        self
+    }
+
+    /// Of messages and room titles on their way to the engine, only those with one of these words. A word is a run of
+    /// letters and digits, and is compared as a whole and without case.
+    ///
+    /// The chain looks for the words of all its pieces at once, so that a text without any costs little however many they
+    /// are. It looks but quickly: middleware is called for every text with a word of its own, and also for some without, such as
+    /// those with a word of another piece or with anything but ASCII in them.
+    ///
+    /// ```
+    /// use lobbyd_net::extension::middleware::{Interest, PacketKind};
+    ///
+    /// // Answers who calls for help, and is not asked about all the other messages.
+    /// let calls = Interest::nothing().before(&[PacketKind::RoomChatRequest]).only_with_words(["help", "moderator"]);
+    /// ```
+    #[must_use]
+    pub fn only_with_words(self, words: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.only_with(Arc::new(Words::new(words)))
+    }
+
+    /// The same, with a list that somebody else has too.
+    pub(super) fn only_with(self, words: Arc<Words>) -> Self {
+        Self { words: Some(words), ..self }
     }
 
     /// Whether it is to be called for packets of that number before the engine.
-    pub(super) fn is_before(self, number: usize) -> bool {
+    pub(super) fn is_before(&self, number: usize) -> bool {
         self.before.has(number)
     }
 
     /// Whether it is to be called for packets of that number after the engine.
-    pub(super) fn is_after(self, number: usize) -> bool {
+    pub(super) fn is_after(&self, number: usize) -> bool {
         self.after.has(number)
+    }
+
+    /// What has to be in a text, if it is not to be called for every one.
+    pub(super) fn words(&self) -> Option<&Words> {
+        self.words.as_deref()
+    }
+}
+
+/// What the packet says to others: a message, or the title of a room.
+pub(super) fn said<'p>(packet: &Packet<'p>) -> Option<RawText<'p>> {
+    match *packet {
+        ClientPacket::RoomChatRequest { text, .. } | ClientPacket::DirectMessageRequest { text, .. } => Some(text),
+        ClientPacket::RoomCreateRequest { title, .. } => Some(title),
+        ClientPacket::Hello { .. }
+        | ClientPacket::Ping { .. }
+        | ClientPacket::Pong { .. }
+        | ClientPacket::LoginRequest { .. }
+        | ClientPacket::LogoutRequest { .. }
+        | ClientPacket::RoomListRequest { .. }
+        | ClientPacket::RoomEnterRequest { .. }
+        | ClientPacket::RoomLeaveRequest { .. }
+        | ClientPacket::KickRequest { .. }
+        | ClientPacket::CustomCommand { .. } => None,
     }
 }
 
@@ -131,15 +184,8 @@ impl Interest {
 struct Kinds(u32);
 
 impl Kinds {
-    const fn with(self, kinds: &[PacketKind]) -> Self {
-        let mut bits = self.0;
-        let mut at = 0;
-        // The only loop that a constant may have.
-        while at < kinds.len() {
-            bits |= 1 << kinds[at].place();
-            at += 1;
-        }
-        Self(bits)
+    fn add(&mut self, kinds: &[PacketKind]) {
+        self.0 = kinds.iter().fold(self.0, |bits, kind| bits | 1 << kind.place());
     }
 
     fn has(self, number: usize) -> bool {

@@ -8,9 +8,6 @@ use std::time::Duration;
 use super::interest::KINDS;
 use super::{Interest, Middleware, Outcome, Packet, PacketKind, Passage};
 
-/// One packet in so many is timed: to read the clock for each would cost more than all the rest of this.
-const TIMED_EVERY: u32 = 64;
-
 /// Counts packets by their kind, and times some of them. The handle reads the figures, from any thread.
 ///
 /// ```
@@ -26,8 +23,6 @@ const TIMED_EVERY: u32 = 64;
 #[derive(Debug, Default)]
 pub struct PacketMetrics {
     figures: Arc<Figures>,
-    /// Packets since the last one that was timed.
-    untimed: u32,
 }
 
 /// Reads the figures of a [`PacketMetrics`]. Cheap to clone.
@@ -63,7 +58,7 @@ pub struct PacketFigures {
     pub waiting: u64,
     /// How many closed their session.
     pub closed: u64,
-    /// How many of them were timed: one in 64, whatever its kind.
+    /// How many of them were timed: the first one, and one in 64, or all if other middleware wants that.
     pub timed: u64,
     /// How long the engine took for all that were timed.
     pub spent: Duration,
@@ -76,7 +71,7 @@ impl PacketMetrics {
     #[must_use]
     pub fn new() -> (Self, PacketMetricsHandle) {
         let figures = Arc::default();
-        (Self { figures: Arc::clone(&figures), untimed: 0 }, PacketMetricsHandle { figures })
+        (Self { figures: Arc::clone(&figures) }, PacketMetricsHandle { figures })
     }
 }
 
@@ -126,11 +121,7 @@ impl Middleware for PacketMetrics {
         Interest::nothing().after(PacketKind::ALL)
     }
 
-    fn is_timed(&self) -> bool {
-        self.untimed == 0
-    }
-
-    fn after(&mut self, _: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome, spent: Duration) {
+    fn after(&mut self, passage: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome) {
         let counters = &self.figures[PacketKind::of(packet).place()];
         let counter = match outcome {
             Outcome::Done => &counters.done,
@@ -139,9 +130,8 @@ impl Middleware for PacketMetrics {
             Outcome::Closed(_) => &counters.closed,
         };
         add(counter, 1);
-        if self.untimed == 0 {
+        if let Some(spent) = passage.spent() {
             counters.time(spent);
         }
-        self.untimed = (self.untimed + 1) % TIMED_EVERY;
     }
 }

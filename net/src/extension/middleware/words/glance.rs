@@ -5,15 +5,19 @@
 
 use std::collections::BTreeSet;
 
-use super::super::look::{BLOCK_BYTES, letters};
+use super::letters::{BLOCK_BYTES, letters};
 
 /// Knows the words of a list a little: says that none is in a text, or that one may be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Glance {
     /// Which lengths the words have that begin with such a letter or digit, up to [`BLOCK_BYTES`], the first bit for one
     /// byte. Of a byte the lower five bits are the place, in which the two cases are the same.
     lengths: [u64; 32],
-    /// Whether a word is longer.
+    /// As many letters and digits as the shortest word has.
+    enough: Run,
+    /// And from there, one more than the longest has.
+    too_many: Run,
+    /// Whether a word is longer than [`BLOCK_BYTES`].
     has_longer: bool,
     sketch: Sketch,
 }
@@ -21,24 +25,32 @@ pub(super) struct Glance {
 impl Glance {
     /// For these words, which are in lower case, and none of them empty.
     pub(super) fn of(words: &BTreeSet<String>) -> Self {
-        let (mut lengths, mut has_longer) = ([0; 32], false);
+        let mut lengths = [0; 32];
         for word in words {
-            match 1_u64.checked_shl(word.len() as u32 - 1) {
-                Some(length) => lengths[usize::from(word.as_bytes()[0] & 31)] |= length,
-                None => has_longer = true,
-            }
+            lengths[usize::from(word.as_bytes()[0] & 31)] |= 1_u64.checked_shl(word.len() as u32 - 1).unwrap_or(0);
         }
-        Self { lengths, has_longer, sketch: Sketch::of(words) }
+        let bytes = || words.iter().map(String::len);
+        let (min, max) = (bytes().min().unwrap_or(1), bytes().max().unwrap_or(1));
+        let shortest = min.min(BLOCK_BYTES);
+        Self {
+            lengths,
+            enough: Run::of(1, shortest),
+            too_many: Run::of(shortest, max.min(BLOCK_BYTES) + 1),
+            has_longer: max > BLOCK_BYTES,
+            sketch: Sketch::of(words),
+        }
     }
 
-    /// Whether a word of the list may be in `text`, of which these are the [`letters`]. Of one with anything but ASCII in
-    /// it this says that it may.
-    pub(super) fn may_find(&self, text: &[u8], letters: Option<u64>) -> bool {
-        let Some(letters) = letters else { return true };
+    /// Whether a word of the list may be in `text`. Of one with anything but ASCII in it this says that it may.
+    pub(super) fn may_find(&self, text: &[u8]) -> bool {
+        let Some(letters) = letters(text) else { return true };
         if text.len() > BLOCK_BYTES {
             return self.may_find_in_long(text, letters);
         }
-        let mut starts = letters & !(letters << 1);
+        // Where so many letters begin as the longest word has, and not one more than that.
+        let enough = self.enough.begins(letters);
+        let too_many = self.too_many.begins(enough);
+        let mut starts = letters & !(letters << 1) & enough & !too_many;
         while starts != 0 {
             let start = starts.trailing_zeros();
             if self.may_be_at(text, start as usize, (letters >> start).trailing_ones()) {
@@ -83,10 +95,37 @@ impl Glance {
     }
 }
 
+/// So many bits in a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Run {
+    /// By how much it is shifted again and again; zeros follow. Twice as many bits are known to be set after each, but for
+    /// the last one.
+    shifts: [u8; 7],
+}
+
+impl Run {
+    /// `length`, up to 65, where at least `known` are known to be set.
+    fn of(mut known: usize, length: usize) -> Self {
+        let mut shifts = [0; 7];
+        for shift in &mut shifts {
+            let more = known.min(length - known);
+            (*shift, known) = (more as u8, known + more);
+        }
+        Self { shifts }
+    }
+
+    /// Where such a row begins, in `known`, which says where begins what is known.
+    #[inline]
+    fn begins(&self, known: u64) -> u64 {
+        let shifts = self.shifts.iter().take_while(|shift| **shift != 0);
+        shifts.fold(known, |begins, shift| begins & begins >> shift)
+    }
+}
+
 /// A sketch of the list (B. Bloom, "Space/time trade-offs in hash coding", 1970, with one hash): says of a word of ASCII
 /// letters and digits that it is not listed, or that it may be. It looks at the length and at the first and the last four
 /// bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Sketch {
     /// A power of two of numbers.
     bits: Vec<u64>,
@@ -138,7 +177,7 @@ mod tests {
     }
 
     fn may_find(glance: &Glance, text: &str) -> bool {
-        glance.may_find(text.as_bytes(), letters(text.as_bytes()))
+        glance.may_find(text.as_bytes())
     }
 
     #[test]
