@@ -126,8 +126,8 @@ impl Interest {
     /// letters and digits, and is compared as a whole and without case.
     ///
     /// The chain looks for the words of all its pieces at once, so that a text without any costs little however many they
-    /// are. It looks but quickly: middleware is called for every text with a word of its own, and also for some without, such as
-    /// those with a word of another piece or with anything but ASCII in them.
+    /// are. It looks but quickly: middleware is called for every text with a word of its own, and for some without, such
+    /// as those with a word of another piece, or with any letter beyond ASCII if some piece has one in its words.
     ///
     /// ```
     /// use lobbyd_net::extension::middleware::{Interest, PacketKind};

@@ -1,16 +1,17 @@
 //! A first look at a text, which says of most that no word of the list is in them.
 //!
 //! The bits that say which bytes are letters or digits show where words begin and how long they are. Only the few words
-//! are looked at that are as long as one of the list and begin as this one does.
+//! are looked at that are as long as one of the list and begin as this one does. All this is about words of ASCII; where
+//! they stand among others, these are as good as punctuation.
 
 use std::collections::BTreeSet;
 
-use super::letters::{BLOCK_BYTES, letters};
+use super::letters::{BLOCK_BYTES, Letters, letters};
 
 /// Knows the words of a list a little: says that none is in a text, or that one may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Glance {
-    /// Which lengths the words have that begin with such a letter or digit, up to [`BLOCK_BYTES`], the first bit for one
+    /// Which lengths the words of ASCII have that begin with such a letter or digit, up to [`BLOCK_BYTES`], the first bit for one
     /// byte. Of a byte the lower five bits are the place, in which the two cases are the same.
     lengths: [u64; 32],
     /// As many letters and digits as the shortest word has.
@@ -20,16 +21,24 @@ pub(super) struct Glance {
     /// Whether a word is longer than [`BLOCK_BYTES`].
     has_longer: bool,
     sketch: Sketch,
+    /// Whether a word has anything but ASCII in it.
+    has_foreign: bool,
+    /// Whether one of the others has a `k`, which may be written as [`KELVIN`].
+    has_k: bool,
 }
+
+/// The sign for kelvin, U+212A: the only letter beyond ASCII whose lower case is ASCII, a `k`.
+const KELVIN: &[u8] = "\u{212a}".as_bytes();
 
 impl Glance {
     /// For these words, which are in lower case, and none of them empty.
     pub(super) fn of(words: &BTreeSet<String>) -> Self {
+        let ascii = || words.iter().map(String::as_bytes).filter(|word| word.is_ascii());
         let mut lengths = [0; 32];
-        for word in words {
-            lengths[usize::from(word.as_bytes()[0] & 31)] |= 1_u64.checked_shl(word.len() as u32 - 1).unwrap_or(0);
+        for word in ascii() {
+            lengths[usize::from(word[0] & 31)] |= 1_u64.checked_shl(word.len() as u32 - 1).unwrap_or(0);
         }
-        let bytes = || words.iter().map(String::len);
+        let bytes = || ascii().map(<[u8]>::len);
         let (min, max) = (bytes().min().unwrap_or(1), bytes().max().unwrap_or(1));
         let shortest = min.min(BLOCK_BYTES);
         Self {
@@ -38,15 +47,18 @@ impl Glance {
             too_many: Run::of(shortest, max.min(BLOCK_BYTES) + 1),
             has_longer: max > BLOCK_BYTES,
             sketch: Sketch::of(words),
+            has_foreign: !words.iter().all(|word| word.is_ascii()),
+            has_k: ascii().any(|word| word.contains(&b'k')),
         }
     }
 
-    /// Whether a word of the list may be in `text`. Of one with anything but ASCII in it this says that it may.
+    /// Whether a word of the list may be in `text`.
     pub(super) fn may_find(&self, text: &[u8]) -> bool {
-        let Some(letters) = letters(text) else { return true };
+        let first = letters(text);
         if text.len() > BLOCK_BYTES {
-            return self.may_find_in_long(text, letters);
+            return self.may_find_in_long(text, first);
         }
+        let letters = first.bits;
         // Where so many letters begin as the longest word has, and not one more than that.
         let enough = self.enough.begins(letters);
         let too_many = self.too_many.begins(enough);
@@ -58,20 +70,20 @@ impl Glance {
             }
             starts &= starts - 1;
         }
-        false
+        !first.is_ascii && self.may_find_foreign(text)
     }
 
     /// The same, block by block, with the next one in sight. It is not for every text, and kept out of the way.
     #[inline(never)]
-    fn may_find_in_long(&self, text: &[u8], first: u64) -> bool {
+    fn may_find_in_long(&self, text: &[u8], first: Letters) -> bool {
         if self.has_longer {
             return true;
         }
-        let (mut is_in_word, mut here, mut rest) = (0, first, text);
+        let (mut is_in_word, mut here, mut rest, mut is_ascii) = (0, first.bits, text, first.is_ascii);
         while !rest.is_empty() {
             let next = rest.get(BLOCK_BYTES..).unwrap_or_default();
-            let Some(there) = letters(next) else { return true };
-            let both = u128::from(there) << 64 | u128::from(here);
+            let there = letters(next);
+            let both = u128::from(there.bits) << 64 | u128::from(here);
             let mut starts = here & !(here << 1 | is_in_word);
             while starts != 0 {
                 let start = starts.trailing_zeros();
@@ -82,9 +94,17 @@ impl Glance {
                 }
                 starts &= starts - 1;
             }
-            (is_in_word, here, rest) = (here >> 63, there, next);
+            (is_in_word, here, rest, is_ascii) = (here >> 63, there.bits, next, is_ascii & there.is_ascii);
         }
-        false
+        !is_ascii && self.may_find_foreign(text)
+    }
+
+    /// Whether what is not ASCII in `text` may be of a word of the list: of any in one that is not ASCII itself, or the one
+    /// letter that is ASCII in lower case.
+    #[inline(never)]
+    fn may_find_foreign(&self, text: &[u8]) -> bool {
+        let has_kelvin = || text.contains(&KELVIN[0]) && text.windows(KELVIN.len()).any(|bytes| bytes == KELVIN);
+        self.has_foreign || self.has_k && has_kelvin()
     }
 
     /// Whether the word of that length, up to 64 bytes, which begins there may be listed.
@@ -209,7 +229,30 @@ mod tests {
         }
         assert!(!may_find(&glance, ""));
         assert!(!may_find(&self::glance(&[]), "nothing is listed"));
-        assert!(may_find(&glance, "nothing is said of a Mühle"));
+        assert!(!may_find(&glance, "nothing is said of a Mühle"));
+    }
+
+    #[test]
+    fn words_of_ascii_are_looked_for_among_others() {
+        let glance = glance(&["darn", "heck"]);
+        for (before, after) in [("für ", ""), ("", " – so"), ("「", "」"), ("è, ", "\u{301}")] {
+            for long in ["", &"욕설 없음 ".repeat(9)] {
+                let text = |word| format!("{long}{before}{word}{after}{long}");
+                assert!(may_find(&glance, &text("DARN")), "{:?}", text("DARN"));
+                assert!(may_find(&glance, &text("hec\u{212a}")));
+                assert!(!may_find(&glance, &text("dawn\u{2122}")));
+            }
+        }
+        assert!(!may_find(&self::glance(&["darn"]), "\u{212a}"), "there is no k in the list");
+        assert!(may_find(&self::glance(&["darn", "ärger"]), "für"), "it may be any word that is not ASCII");
+    }
+
+    #[test]
+    fn no_other_letter_becomes_ascii_in_lower_case() {
+        let becomes_ascii = |letter: &char| !letter.is_ascii() && letter.to_lowercase().all(|lower| lower.is_ascii());
+        let all: String = (char::MIN..=char::MAX).filter(becomes_ascii).collect();
+        assert_eq!(all.as_bytes(), KELVIN);
+        assert_eq!('\u{212a}'.to_lowercase().to_string(), "k");
     }
 
     #[test]
