@@ -44,8 +44,8 @@ impl Words {
     /// Where the next word of the list is in `text`, from the byte `from` on, which is not within a word. `lower` is
     /// where a word is put in lower case, so that one allocation does for all.
     pub(super) fn find(&self, text: &str, mut from: usize, lower: &mut String) -> Option<Range<usize>> {
-        while let Some(start) = text[from..].find(char::is_alphanumeric) {
-            let start = from + start;
+        while let Some(skipped) = text[from..].find(char::is_alphanumeric) {
+            let start = from + skipped;
             let length = text[start..].find(|letter: char| !letter.is_alphanumeric());
             let end = length.map_or(text.len(), |length| start + length);
             if self.holds(&text[start..end], lower) {
@@ -57,6 +57,9 @@ impl Words {
     }
 
     fn holds(&self, word: &str, lower: &mut String) -> bool {
+        if word.is_ascii() && !self.glance.may_list(word.as_bytes()) {
+            return false;
+        }
         lower.clear();
         for letter in word.chars() {
             lower.extend(letter.to_lowercase());

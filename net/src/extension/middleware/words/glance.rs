@@ -107,6 +107,11 @@ impl Glance {
         self.has_foreign || self.has_k && has_kelvin()
     }
 
+    /// Whether this word of ASCII may be listed.
+    pub(super) fn may_list(&self, word: &[u8]) -> bool {
+        if word.len() > BLOCK_BYTES { self.has_longer } else { self.may_be_at(word, 0, word.len() as u32) }
+    }
+
     /// Whether the word of that length, up to 64 bytes, which begins there may be listed.
     #[inline]
     fn may_be_at(&self, text: &[u8], start: usize, length: u32) -> bool {
