@@ -1,5 +1,7 @@
 //! Routes: which links packets of one kind pass, and whether they are timed.
 
+use smallvec::SmallVec;
+
 use super::super::interest::{KINDS, said};
 use super::super::words::Words;
 use super::super::{Interest, Packet, Timing};
@@ -9,14 +11,17 @@ use super::link::Link;
 /// cost more than all the rest of a short chain.
 const TIMED_EVERY: u32 = 64;
 
-/// Which links packets of one kind pass, by their places in rising order.
+/// Links by their places, in rising order. Few, and where the route is: every packet comes through here.
+type Places = SmallVec<[usize; 4]>;
+
+/// Which links packets of one kind pass.
 pub(super) struct Route {
-    before: Vec<usize>,
+    before: Places,
     /// Those of `before` that are called whatever a text says.
-    unworded: Vec<usize>,
+    unworded: Places,
     /// What has to be in a text for the others of `before`, if there are any.
     words: Option<Words>,
-    after: Vec<usize>,
+    after: Places,
     /// Packets until the links behind the engine are asked again what they want to be timed.
     unasked: u32,
     /// Whether until then every packet is timed.
@@ -28,7 +33,7 @@ impl Route {
     pub(super) fn all(links: &[Link]) -> [Self; KINDS] {
         let places = |is_asked: &dyn Fn(&Interest) -> bool| {
             let asked = (0..).zip(links).filter(|(_, link)| !link.is_broken && is_asked(&link.interest));
-            asked.map(|(place, _)| place).collect::<Vec<_>>()
+            asked.map(|(place, _)| place).collect::<Places>()
         };
         std::array::from_fn(|number| {
             let before = places(&|interest| interest.is_before(number));

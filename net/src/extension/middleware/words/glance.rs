@@ -11,13 +11,14 @@ use super::letters::{BLOCK_BYTES, Letters, letters};
 /// Knows the words of a list a little: says that none is in a text, or that one may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Glance {
-    /// Which lengths the words of ASCII have that begin with such a letter or digit, up to [`BLOCK_BYTES`], the first bit for one
-    /// byte. Of a byte the lower five bits are the place, in which the two cases are the same.
-    lengths: [u64; 32],
-    /// As many letters and digits as the shortest word has.
-    enough: Run,
-    /// And from there, one more than the longest has.
-    too_many: Run,
+    /// Which lengths the words of ASCII have that begin with such a letter or digit, the first bit for one byte and the last
+    /// one for all from 16 on. Of a byte the lower five bits are the place, in which the two cases are the same. All of this
+    /// is one line of the processor's cache.
+    lengths: [u16; 32],
+    /// How often one byte is doubled to be as long as the shortest word, or half of that.
+    enough: u32,
+    /// How often, to be longer than the longest.
+    too_many: u32,
     /// Whether a word is longer than [`BLOCK_BYTES`].
     has_longer: bool,
     sketch: Sketch,
@@ -36,15 +37,14 @@ impl Glance {
         let ascii = || words.iter().map(String::as_bytes).filter(|word| word.is_ascii());
         let mut lengths = [0; 32];
         for word in ascii() {
-            lengths[usize::from(word[0] & 31)] |= 1_u64.checked_shl(word.len() as u32 - 1).unwrap_or(0);
+            lengths[usize::from(word[0] & 31)] |= length_bit(word.len());
         }
         let bytes = || ascii().map(<[u8]>::len);
         let (min, max) = (bytes().min().unwrap_or(1), bytes().max().unwrap_or(1));
-        let shortest = min.min(BLOCK_BYTES);
         Self {
             lengths,
-            enough: Run::of(1, shortest),
-            too_many: Run::of(shortest, max.min(BLOCK_BYTES) + 1),
+            enough: min.ilog2(),
+            too_many: max.ilog2() + 1,
             has_longer: max > BLOCK_BYTES,
             sketch: Sketch::of(words),
             has_foreign: !words.iter().all(|word| word.is_ascii()),
@@ -59,10 +59,16 @@ impl Glance {
             return self.may_find_in_long(text, first);
         }
         let letters = first.bits;
-        // Where so many letters begin as the longest word has, and not one more than that.
-        let enough = self.enough.begins(letters);
-        let too_many = self.too_many.begins(enough);
-        let mut starts = letters & !(letters << 1) & enough & !too_many;
+        // Words that are much shorter or longer than those of the list are left out, all at once: where two runs of
+        // letters touch, one begins that is twice as long.
+        let (mut enough, mut runs) = (letters, letters);
+        for doubled in 0..self.too_many {
+            runs &= runs.unbounded_shr(1 << doubled);
+            if doubled + 1 == self.enough {
+                enough = runs;
+            }
+        }
+        let mut starts = letters & !(letters << 1) & enough & !runs;
         while starts != 0 {
             let start = starts.trailing_zeros();
             if self.may_be_at(text, start as usize, (letters >> start).trailing_ones()) {
@@ -116,35 +122,14 @@ impl Glance {
     #[inline]
     fn may_be_at(&self, text: &[u8], start: usize, length: u32) -> bool {
         let lengths = self.lengths[usize::from(text[start] & 31)];
-        lengths >> (length - 1) & 1 == 1 && self.sketch.may_hold(&text[start..start + length as usize])
+        lengths & length_bit(length as usize) != 0 && self.sketch.may_hold(&text[start..start + length as usize])
     }
 }
 
-/// So many bits in a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Run {
-    /// By how much it is shifted again and again; zeros follow. Twice as many bits are known to be set after each, but for
-    /// the last one.
-    shifts: [u8; 7],
-}
-
-impl Run {
-    /// `length`, up to 65, where at least `known` are known to be set.
-    fn of(mut known: usize, length: usize) -> Self {
-        let mut shifts = [0; 7];
-        for shift in &mut shifts {
-            let more = known.min(length - known);
-            (*shift, known) = (more as u8, known + more);
-        }
-        Self { shifts }
-    }
-
-    /// Where such a row begins, in `known`, which says where begins what is known.
-    #[inline]
-    fn begins(&self, known: u64) -> u64 {
-        let shifts = self.shifts.iter().take_while(|shift| **shift != 0);
-        shifts.fold(known, |begins, shift| begins & begins >> shift)
-    }
+/// The bit of that length, which is not 0.
+#[inline]
+fn length_bit(bytes: usize) -> u16 {
+    1 << (bytes.min(16) - 1)
 }
 
 /// A sketch of the list (B. Bloom, "Space/time trade-offs in hash coding", 1970, with one hash): says of a word of ASCII
