@@ -32,7 +32,7 @@ pub type Packet<'p> = ClientPacket<'p, Sealed>;
 /// One link of the chain.
 ///
 /// It must be deterministic, as everything that changes what the engine is told: time is handed in. One that panics is
-/// taken out of the chain until an operator enables it again; the packet at which it did is refused with
+/// taken out of the chain until an operator enables it again; the request before which it did is refused with
 /// `ExtensionFailed`.
 ///
 /// ```
@@ -75,7 +75,7 @@ pub trait Middleware: Send {
         Decision::Pass
     }
 
-    /// Looks at what came of a packet that this has seen: the packet as the client said it, and how it went. How long
+    /// Looks at what came of a packet that has come as far as this: the packet as the client said it, and how it went. How long
     /// the engine took for it is in [`Passage::spent`], if it was timed.
     fn after(&mut self, passage: &Passage<'_>, packet: &Packet<'_>, outcome: Outcome) {
         let _ = (passage, packet, outcome);
@@ -134,11 +134,10 @@ impl<'e> Passage<'e> {
 }
 
 /// Which packets are timed. To read the clock costs more than all the rest of a short chain.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Timing {
     /// None.
-    #[default]
     Never,
     /// The first one of each kind, and then one in 64.
     Sample,

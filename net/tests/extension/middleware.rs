@@ -241,7 +241,8 @@ fn metrics_count_by_kind_and_outcome() {
     let login = figures["LoginRequest"];
     assert_eq!((login.done, login.waiting), (0, 2));
     assert_eq!(figures["Hello"].done, 2);
-    assert!(chat.slowest <= chat.spent);
+    assert_eq!(chat.timed, 1);
+    assert!(chat.slowest == chat.spent && chat.spent > Duration::ZERO);
 }
 
 #[test]

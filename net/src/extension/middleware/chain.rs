@@ -15,7 +15,7 @@ use lobbyd_core::time::Instant;
 use self::link::Link;
 use self::route::Route;
 use super::interest::KINDS;
-use super::{Decision, Middleware, Outcome, Packet, Passage};
+use super::{Decision, Middleware, Outcome, Packet, Passage, Timing};
 use crate::journal::RecordedEngine;
 use crate::stats::MiddlewareStats;
 
@@ -151,7 +151,7 @@ impl Chain {
                 asked = *place;
                 self.middleware[*place].timing()
             });
-            timings.max().unwrap_or_default()
+            timings.max().unwrap_or(Timing::Never)
         }));
         match timing {
             Ok(timing) => self.routes[number].set_timing(timing),

@@ -127,7 +127,8 @@ impl Interest {
     ///
     /// The chain looks for the words of all its pieces at once, so that a text without any costs little however many they
     /// are. It looks but quickly: middleware is called for every text with a word of its own, and for some without, such
-    /// as those with a word of another piece, or with any letter beyond ASCII if some piece has one in its words.
+    /// as those with a word of another piece, or with anything beyond ASCII if some piece has that in its words. A word
+    /// with anything but letters and digits in it is in no text. Of two lists the last one holds.
     ///
     /// ```
     /// use lobbyd_net::extension::middleware::{Interest, PacketKind};

@@ -23,7 +23,7 @@ pub(super) struct Words {
 
 impl Words {
     pub(super) fn new(words: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let words = words.into_iter().map(|word| word.as_ref().to_lowercase());
+        let words = words.into_iter().map(|word| word.as_ref().chars().flat_map(lower_case).collect::<String>());
         let listed: BTreeSet<_> = words.filter(|word| !word.is_empty()).collect();
         let bytes_max = listed.iter().map(String::len).max().unwrap_or(0);
         let glance = Glance::of(&listed);
@@ -62,13 +62,18 @@ impl Words {
         }
         lower.clear();
         for letter in word.chars() {
-            lower.extend(letter.to_lowercase());
+            lower.extend(lower_case(letter));
             if lower.len() > self.bytes_max {
                 return false;
             }
         }
         self.listed.contains(lower.as_str())
     }
+}
+
+/// A letter in lower case. The sigma at a word's end, which has the same capital as any other, is like the others.
+fn lower_case(letter: char) -> impl Iterator<Item = char> {
+    letter.to_lowercase().map(|letter| if letter == 'ς' { 'σ' } else { letter })
 }
 
 #[cfg(test)]
@@ -120,6 +125,16 @@ mod tests {
                 (passed, found) = (passed + u32::from(!may_find), found + u32::from(is_found));
             }
             assert!(passed > 100 && found > 100, "{words:?}: {passed} texts passed, words were found in {found}");
+        }
+    }
+
+    #[test]
+    fn list_and_text_come_to_the_same_lower_case() {
+        let forms = ["ΛΟΓΟΣ", "λογος", "Λογοσ"];
+        for listed in forms {
+            for said in forms {
+                assert!(is_found(&Words::new([listed]), said), "{listed} in {said}");
+            }
         }
     }
 
